@@ -1,0 +1,67 @@
+using Espalier.Wire.Addresses;
+
+namespace Espalier.Io.Batches;
+
+/// <summary>Inner side of the data plane: a TUN, or a device in memory. Non-blocking; one reader thread and one writer thread.</summary>
+public interface ITunnelDevice : IDisposable
+{
+    /// <summary>Descriptor to poll for reading, or -1 for a device in memory.</summary>
+    int PollDescriptor { get; }
+
+    /// <summary>Fills the batch with the packets that are waiting, each at its slot's headroom. Returns their number; 0 = none now.</summary>
+    int Receive(PacketBatch batch);
+
+    /// <summary>Writes one IP packet. Returns 0 or an errno (EAGAIN, EIO when the device is down, …).</summary>
+    int Send(ReadOnlySpan<byte> packet);
+}
+
+/// <summary>Outer side: a UDP socket (encapsulation) or a raw socket (protocol 50) of one address family, or a device in memory. Non-blocking.</summary>
+public interface IOuterSocket : IDisposable
+{
+    /// <summary>IPv4 or IPv6.</summary>
+    IpVersion Version { get; }
+
+    /// <summary>Local UDP port, 0 for raw ESP.</summary>
+    ushort LocalPort { get; }
+
+    /// <summary>Descriptor to poll for reading, or -1 for a device in memory.</summary>
+    int PollDescriptor { get; }
+
+    /// <summary>
+    /// Fills the batch with datagrams that are waiting, each at its slot's headroom: the UDP payload, or the ESP packet without IP header.
+    /// Sets Remote, RemotePort, Local, TrafficClass and Truncated. Returns their number; 0 = none now.
+    /// </summary>
+    int Receive(PacketBatch batch);
+
+    /// <summary>
+    /// Sends the packets of the slots named in <paramref name="slots"/>, in that order: Remote, RemotePort, Local, TrafficClass and DontFragment
+    /// of each slot say how. Sets each slot's Error. Returns how many the kernel took.
+    /// </summary>
+    int Send(PacketBatch batch, ReadOnlySpan<int> slots);
+
+    /// <summary>
+    /// Takes one ICMP error from the socket's error queue: false = none. <paramref name="quoted"/> receives what the error quotes, from the first
+    /// byte of ESP (behind the UDP header where there is one).
+    /// </summary>
+    bool TryReceiveError(Span<byte> quoted, out OuterError error);
+
+    /// <summary>Packets that the kernel dropped because the socket's queue was full (SO_RXQ_OVFL).</summary>
+    long KernelDrops { get; }
+}
+
+/// <summary>An ICMP error about a packet we sent.</summary>
+public readonly record struct OuterError(InternetAddress Remote, ushort RemotePort, int QuotedLength, byte IcmpType, byte IcmpCode, int PathMtu, int Errno);
+
+/// <summary>Sends inner packets in clear past Espalier's own rules: for policies that allow without a template, and for no policy.</summary>
+public interface IBypassSender : IDisposable
+{
+    /// <summary>Sends a whole IP packet as it is. Returns 0 or an errno.</summary>
+    int Send(ReadOnlySpan<byte> packet);
+}
+
+/// <summary>Sends ICMP errors of our own; the kernel chooses the source address.</summary>
+public interface IIcmpSender : IDisposable
+{
+    /// <summary>Sends an ICMP or ICMPv6 message (type to end; the checksum field of ICMPv4 must be right, the kernel fills in ICMPv6's). Returns 0 or an errno.</summary>
+    int Send(InternetAddress destination, ReadOnlySpan<byte> message);
+}

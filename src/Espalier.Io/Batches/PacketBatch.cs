@@ -1,0 +1,91 @@
+using Espalier.Wire.Addresses;
+
+namespace Espalier.Io.Batches;
+
+/// <summary>
+/// One packet in a batch's buffer, and what the device that received it knew, or what the device that is to send it must know.
+/// </summary>
+public struct PacketSlot
+{
+    /// <summary>Where the packet starts in <see cref="PacketBatch.Buffer"/>.</summary>
+    public int Offset;
+
+    /// <summary>Its length in bytes.</summary>
+    public int Length;
+
+    /// <summary>Received: the peer. To send: the outer destination.</summary>
+    public InternetAddress Remote;
+
+    /// <summary>Received: the local address it came to. To send: the outer source.</summary>
+    public InternetAddress Local;
+
+    /// <summary>UDP port of <see cref="Remote"/>, 0 for raw ESP.</summary>
+    public ushort RemotePort;
+
+    /// <summary>Outer DSCP and ECN: the IPv4 TOS byte or the IPv6 traffic class.</summary>
+    public byte TrafficClass;
+
+    /// <summary>Received: cut off because it was larger than the slot.</summary>
+    public bool Truncated;
+
+    /// <summary>To send: set DF (IPv4), or do not fragment at the source (IPv6).</summary>
+    public bool DontFragment;
+
+    /// <summary>After a send: 0, or the errno with which the kernel refused this packet.</summary>
+    public int Error;
+}
+
+/// <summary>
+/// A batch: one pinned buffer cut into slots of equal size, each with headroom before and tailroom behind the packet.
+/// It belongs to whoever rented it from its pool until it is returned; nothing keeps a reference to its buffer after that.
+/// <code>
+/// | headroom | packet … | tailroom | headroom | packet … | tailroom | …
+/// ^ slot 0                          ^ slot 1 = SlotSize
+/// </code>
+/// </summary>
+public sealed class PacketBatch
+{
+    private readonly PacketSlot[] _slots;
+
+    /// <summary>Allocates the pinned buffer once.</summary>
+    public PacketBatch(int capacity, int slotSize, int headroom)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(capacity);
+        ArgumentOutOfRangeException.ThrowIfLessThan(slotSize, headroom + 1);
+        Capacity = capacity;
+        SlotSize = slotSize;
+        Headroom = headroom;
+        Buffer = GC.AllocateArray<byte>(capacity * slotSize, pinned: true);
+        _slots = new PacketSlot[capacity];
+    }
+
+    /// <summary>Number of slots.</summary>
+    public int Capacity { get; }
+
+    /// <summary>Bytes of a slot, headroom and tailroom included.</summary>
+    public int SlotSize { get; }
+
+    /// <summary>Bytes kept free before a received packet.</summary>
+    public int Headroom { get; }
+
+    /// <summary>The pinned buffer.</summary>
+    public byte[] Buffer { get; }
+
+    /// <summary>Slots in use, from the first.</summary>
+    public int Count { get; set; }
+
+    /// <summary>Slot <paramref name="index"/>.</summary>
+    public ref PacketSlot this[int index] => ref _slots[index];
+
+    /// <summary>All slots in use.</summary>
+    public Span<PacketSlot> Slots => _slots.AsSpan(0, Count);
+
+    /// <summary>Start of slot <paramref name="index"/> in <see cref="Buffer"/>.</summary>
+    public int SlotStart(int index) => index * SlotSize;
+
+    /// <summary>The packet in a slot.</summary>
+    public Span<byte> Packet(int index) => Buffer.AsSpan(_slots[index].Offset, _slots[index].Length);
+
+    /// <summary>Forgets all packets; the bytes stay.</summary>
+    public void Clear() => Count = 0;
+}

@@ -1,0 +1,114 @@
+namespace Espalier.Ipsec.Esp;
+
+/// <summary>
+/// One ESP packet in a batch's buffer, laid out and waiting for its transform.
+/// Offset and Length cover the packet from the SPI to the last byte of the ICV.
+/// </summary>
+public struct EspFrame
+{
+    /// <summary>Where the SPI stands in the buffer.</summary>
+    public int Offset;
+
+    /// <summary>Bytes from the SPI to the end of the ICV.</summary>
+    public int Length;
+
+    /// <summary>The 64-bit sequence number; without ESN the high half is zero.</summary>
+    public ulong Sequence;
+
+    /// <summary>Set by the transform: <see cref="DropReason.None"/>, or why the packet must be dropped.</summary>
+    public DropReason Result;
+}
+
+/// <summary>
+/// The sizes a transform gives to an ESP packet (RFC 4303 §2):
+/// <code>
+///  0                   1                   2                   3
+/// | Security Parameters Index | Sequence Number | IV (IvLength) |
+/// | payload … padding | pad length | next header | ICV (IcvLength) |
+/// </code>
+/// Payload, padding, pad length and next header together are a multiple of <see cref="Alignment"/>, at least 4.
+/// </summary>
+public readonly record struct EspGeometry(int IvLength, int IcvLength, int Alignment)
+{
+    /// <summary>SPI and sequence number.</summary>
+    public const int HeaderLength = 8;
+
+    /// <summary>Pad length and next header.</summary>
+    public const int TrailerLength = 2;
+
+    /// <summary>Length of the whole ESP packet for <paramref name="payloadLength"/> bytes of payload (TFC padding included) and minimal padding.</summary>
+    public int PacketLength(int payloadLength)
+    {
+        int ciphertext = (payloadLength + TrailerLength + Alignment - 1) / Alignment * Alignment;
+        return HeaderLength + IvLength + ciphertext + IcvLength;
+    }
+
+    /// <summary>The largest payload whose ESP packet fits in <paramref name="espLength"/> bytes; negative if none does.</summary>
+    public int LargestPayload(int espLength)
+    {
+        int ciphertext = espLength - HeaderLength - IvLength - IcvLength;
+        return ciphertext < Alignment ? -1 : ciphertext / Alignment * Alignment - TrailerLength;
+    }
+}
+
+/// <summary>
+/// The algorithms of one SA with their keys: seals and opens ESP packets in place.
+/// Not safe for two threads at once in the same direction; the worker that owns the SA calls it.
+/// Implementations throw nothing for any packet content. <see cref="IDisposable.Dispose"/> zeroes the keys.
+/// </summary>
+public abstract class EspTransform : IDisposable
+{
+    /// <summary>Creates a transform of the given sizes.</summary>
+    protected EspTransform(EspGeometry geometry) => Geometry = geometry;
+
+    /// <summary>The sizes.</summary>
+    public EspGeometry Geometry { get; }
+
+    /// <summary>
+    /// Seals one packet. On entry SPI, low sequence number, payload, padding and trailer are in place and IV and ICV are not.
+    /// On return the IV, the ciphertext and the ICV are written.
+    /// </summary>
+    /// <param name="packet">From the SPI to the end of the ICV.</param>
+    /// <param name="sequence">64-bit sequence number; the high half is zero without ESN.</param>
+    /// <returns>False if the library failed; the packet must not be sent.</returns>
+    public abstract bool TrySeal(Span<byte> packet, ulong sequence);
+
+    /// <summary>
+    /// Verifies the ICV (in constant time) and decrypts in place. On success the bytes between IV and ICV are plaintext.
+    /// On failure the content of <paramref name="packet"/> is undefined and must not be used.
+    /// </summary>
+    /// <param name="packet">From the SPI to the end of the ICV; its length has been checked against <see cref="Geometry"/>.</param>
+    /// <param name="sequence">The 64-bit sequence number that the replay check inferred.</param>
+    /// <returns>False if the ICV is wrong.</returns>
+    public abstract bool TryOpen(Span<byte> packet, ulong sequence);
+
+    /// <summary>Seals a run of packets of this SA. Engines that work on several packets at once override it.</summary>
+    public virtual void SealBatch(Span<byte> buffer, Span<EspFrame> frames)
+    {
+        foreach (ref var frame in frames)
+        {
+            frame.Result = TrySeal(buffer.Slice(frame.Offset, frame.Length), frame.Sequence)
+                ? DropReason.None : DropReason.OutboundTransformFailure;
+        }
+    }
+
+    /// <summary>Opens a run of packets of this SA. Engines that work on several packets at once override it.</summary>
+    public virtual void OpenBatch(Span<byte> buffer, Span<EspFrame> frames)
+    {
+        foreach (ref var frame in frames)
+        {
+            frame.Result = TryOpen(buffer.Slice(frame.Offset, frame.Length), frame.Sequence)
+                ? DropReason.None : DropReason.InboundIntegrityFailure;
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Dispose(true);
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>Zeroes keys and releases native handles.</summary>
+    protected abstract void Dispose(bool disposing);
+}

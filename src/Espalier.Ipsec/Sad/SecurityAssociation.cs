@@ -1,0 +1,204 @@
+using Espalier.Ipsec.Algorithms;
+using Espalier.Ipsec.Esp;
+using Espalier.Ipsec.Lifetimes;
+using Espalier.Ipsec.Spd;
+using Espalier.Wire.Addresses;
+
+namespace Espalier.Ipsec.Sad;
+
+/// <summary>What finds an SA: SPI and outer destination (RFC 4303 §2.1; all SAs here are ESP).</summary>
+public readonly record struct SaIdentity(Spi Spi, InternetAddress Destination);
+
+/// <summary>
+/// Life of an SA.
+/// <code>
+///  ALLOCSPI, ACQUIRE ──▶ Larval ──UPDSA──▶ Valid ──hard limit──▶ Expired ──▶ Dead
+///                          │ timeout          └──DELSA, FLUSH, UPDSA────────▶ Dead
+///                          └───────────────────────────────────────────────▶ Dead
+/// </code>
+/// </summary>
+public enum SaState : byte
+{
+    /// <summary>Reserved by ALLOCSPI or waiting for an IKE daemon (XFRM_STATE_ACQ); has no keys.</summary>
+    Larval,
+
+    /// <summary>In use.</summary>
+    Valid,
+
+    /// <summary>Past a hard limit, about to be removed.</summary>
+    Expired,
+
+    /// <summary>Removed; its keys are zeroed.</summary>
+    Dead,
+}
+
+/// <summary>Flags of an SA; values are the kernel's XFRM_STATE_*.</summary>
+[Flags]
+public enum SaFlags : byte
+{
+    /// <summary>None.</summary>
+    None = 0,
+
+    /// <summary>Do not carry ECN between inner and outer header.</summary>
+    NoEcn = 1,
+
+    /// <summary>Copy the outer DSCP to the inner header on receipt.</summary>
+    DecapDscp = 2,
+
+    /// <summary>Never set DF on the outer header.</summary>
+    NoPmtuDiscovery = 4,
+
+    /// <summary>Kept verbatim.</summary>
+    WildcardReceive = 8,
+
+    /// <summary>Kept verbatim.</summary>
+    Icmp = 16,
+
+    /// <summary>The selector's family does not restrict the inner family.</summary>
+    AfUnspec = 32,
+
+    /// <summary>Kept verbatim (only AH uses it).</summary>
+    Align4 = 64,
+
+    /// <summary>Extended sequence numbers.</summary>
+    Esn = 128,
+}
+
+/// <summary>Extra flags of an SA (XFRMA_SA_EXTRA_FLAGS).</summary>
+[Flags]
+public enum SaExtraFlags : uint
+{
+    /// <summary>None.</summary>
+    None = 0,
+
+    /// <summary>Do not copy the inner DSCP to the outer header.</summary>
+    DontEncapsulateDscp = 1,
+
+    /// <summary>Let the 32-bit sequence number wrap; refused by Espalier.</summary>
+    OutboundSequenceMayWrap = 2,
+}
+
+/// <summary>UDP encapsulation of an SA (RFC 3948; the kernel's xfrm_encap_tmpl with UDP_ENCAP_ESPINUDP).</summary>
+public readonly record struct UdpEncapsulation(ushort SourcePort, ushort DestinationPort, InternetAddress OriginalAddress);
+
+/// <summary>
+/// A security association in tunnel mode. What <c>init</c> sets never changes. The rest is owned as stated at each member:
+/// the worker that handles the SA's packets writes hot fields in a batch, the control thread reads and writes anything while
+/// workers are frozen (<see cref="IpsecDatabase.Freeze"/>).
+/// </summary>
+public sealed class SecurityAssociation : IDisposable
+{
+    // Hot: owned by the worker that handles this SA's packets.
+
+    /// <summary>Last sequence number sent (64-bit; without ESN it stops at 2^32-1).</summary>
+    public ulong OutboundSequence;
+
+    /// <summary>Use against the limits.</summary>
+    public LifetimeUsage Usage;
+
+    /// <summary>Packets that the window held already.</summary>
+    public ulong ReplayFailures;
+
+    /// <summary>Packets left of the window.</summary>
+    public ulong ReplayWindowFailures;
+
+    /// <summary>Packets whose ICV was wrong.</summary>
+    public ulong IntegrityFailures;
+
+    /// <summary>Path MTU of the outer packet learnt for this SA, 0 = unknown; written by the control thread, workers frozen.</summary>
+    public int PathMtu;
+
+    /// <summary>A soft limit was reported: a newer SA is preferred.</summary>
+    public bool Dying;
+
+    /// <summary>The peer's address and port last reported by MAPPING, so that it is reported once per change. Inbound worker.</summary>
+    public InternetAddress MappedAddress;
+
+    /// <summary>See <see cref="MappedAddress"/>.</summary>
+    public ushort MappedPort;
+
+    // Warm: set by the control thread, workers frozen.
+
+    /// <summary>State; the owning worker sets Expired when a hard limit is met in a batch, all else is the control thread's.</summary>
+    public SaState State { get; set; } = SaState.Larval;
+
+    /// <summary>Anti-replay window; null = no check (window 0).</summary>
+    public ReplayWindow? Replay { get; set; }
+
+    /// <summary>Null while larval.</summary>
+    public EspTransform? Transform { get; init; }
+
+    /// <summary>SPI and outer destination.</summary>
+    public required SaIdentity Id { get; init; }
+
+    /// <summary>Outer source address.</summary>
+    public required InternetAddress Source { get; init; }
+
+    /// <summary>Ties the SA to policies.</summary>
+    public uint ReqId { get; init; }
+
+    /// <summary>Tunnel, or Transport in a larval SA.</summary>
+    public IpsecMode Mode { get; init; } = IpsecMode.Tunnel;
+
+    /// <summary>Flags.</summary>
+    public SaFlags Flags { get; init; }
+
+    /// <summary>Extra flags.</summary>
+    public SaExtraFlags ExtraFlags { get; init; }
+
+    /// <summary>The SA's own selector; default = none.</summary>
+    public TrafficSelector Selector { get; init; }
+
+    /// <summary>UDP encapsulation, or null for protocol 50.</summary>
+    public UdpEncapsulation? Encapsulation { get; init; }
+
+    /// <summary>Pad the payload of sent packets to this length where the path MTU allows (XFRMA_TFCPAD), 0 = no.</summary>
+    public uint TfcPadding { get; init; }
+
+    /// <summary>Limits.</summary>
+    public LifetimeLimits Limits { get; init; } = LifetimeLimits.None;
+
+    /// <summary>Algorithms verbatim, for GETSA.</summary>
+    public IReadOnlyList<AlgorithmSpec> Algorithms { get; init; } = [];
+
+    /// <summary>The kernel's km.seq: ties an ACQUIRE to the SA that answers it.</summary>
+    public uint KeyManagerSequence { get; init; }
+
+    /// <summary>Window size as the struct or attribute set it, 0 to 4,096.</summary>
+    public int ReplayWindowSize { get; init; }
+
+    /// <summary>XFRMA_REPLAY_ESN_VAL was used to set the window (it is answered in kind), also with ESN off.</summary>
+    public bool ReplayStateIsEsn { get; init; }
+
+    /// <summary>XFRMA_ETIMER_THRESH, verbatim.</summary>
+    public uint ReplayMaxAge { get; set; }
+
+    /// <summary>XFRMA_REPLAY_THRESH, verbatim.</summary>
+    public uint ReplayMaxDifference { get; set; }
+
+    /// <summary>XFRMA_COADDR verbatim, or null.</summary>
+    public byte[]? CareOfAddress { get; init; }
+
+    /// <summary>Direction from XFRMA_SA_DIR (1 in, 2 out), 0 = not said.</summary>
+    public byte SaDirection { get; init; }
+
+    /// <summary>True for extended sequence numbers.</summary>
+    public bool UsesEsn => (Flags & SaFlags.Esn) != 0;
+
+    /// <summary>Bytes the tunnel adds at least: outer IP header, UDP header where encapsulated, ESP header, IV and ICV.</summary>
+    public int OuterHeaderLength => (Source.Version == IpVersion.IPv6 ? 40 : 20) + (Encapsulation is null ? 0 : 8);
+
+    /// <summary>The largest inner packet for an outer path MTU.</summary>
+    public int InnerMtu(int outerMtu) => Transform?.Geometry.LargestPayload(outerMtu - OuterHeaderLength) ?? 0;
+
+    /// <summary>Zeroes keys and releases the transform. Only after removal from the SAD, workers frozen.</summary>
+    public void Dispose()
+    {
+        State = SaState.Dead;
+        Transform?.Dispose();
+        foreach (var algorithm in Algorithms)
+        {
+            algorithm.Dispose();
+        }
+    }
+}

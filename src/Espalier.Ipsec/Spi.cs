@@ -1,0 +1,11 @@
+namespace Espalier.Ipsec;
+
+/// <summary>Security Parameters Index (RFC 4303 §2.1), in host byte order. 1 to 255 are reserved; 0 is never on the wire.</summary>
+public readonly record struct Spi(uint Value)
+{
+    /// <summary>True for the values that no SA on the wire may have.</summary>
+    public bool IsReserved => Value < 256;
+
+    /// <inheritdoc/>
+    public override string ToString() => $"0x{Value:x8}";
+}
