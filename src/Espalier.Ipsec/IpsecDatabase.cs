@@ -23,6 +23,12 @@ public sealed class IpsecDatabase
     /// <summary>What workers tell the control thread: bounded; a full queue loses the event and counts it.</summary>
     public IpsecEventQueue Events { get; } = new(capacity: 1024);
 
+    /// <summary>
+    /// Asked on the control thread, workers frozen, before an SA with keys is added to the SAD: null, or one sentence that says why it cannot be served
+    /// (the UDP port that it needs is taken, …), for the extended ACK. The data plane sets it; without one, everything is admitted.
+    /// </summary>
+    public Func<SecurityAssociation, string?>? Admission { get; set; }
+
     /// <summary>A gate for a new worker.</summary>
     public WorkerGate AddWorker() => throw new NotImplementedException();
 
