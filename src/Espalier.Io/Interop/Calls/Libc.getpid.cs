@@ -1,0 +1,10 @@
+using System.Runtime.InteropServices;
+
+namespace Espalier.Io.Interop;
+
+internal static unsafe partial class Libc
+{
+    /// <summary>getpid(2); cannot fail.</summary>
+    [LibraryImport("libc")]
+    internal static partial int getpid();
+}

@@ -1,0 +1,10 @@
+using System.Runtime.InteropServices;
+
+namespace Espalier.Io.Interop;
+
+internal static unsafe partial class Libc
+{
+    /// <summary>setsockopt(2).</summary>
+    [LibraryImport("libc", SetLastError = true)]
+    internal static partial int setsockopt(SafeDescriptor fd, int level, int optname, void* optval, uint optlen);
+}
