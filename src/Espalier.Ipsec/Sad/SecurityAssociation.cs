@@ -149,14 +149,14 @@ public sealed class SecurityAssociation : IDisposable
     /// <summary>The SA's own selector; default = none.</summary>
     public TrafficSelector Selector { get; init; }
 
-    /// <summary>UDP encapsulation, or null for protocol 50.</summary>
-    public UdpEncapsulation? Encapsulation { get; init; }
+    /// <summary>UDP encapsulation, or null for protocol 50. UPDSA changes ports, never whether there is one.</summary>
+    public UdpEncapsulation? Encapsulation { get; set; }
 
     /// <summary>Pad the payload of sent packets to this length where the path MTU allows (XFRMA_TFCPAD), 0 = no.</summary>
     public uint TfcPadding { get; init; }
 
-    /// <summary>Limits.</summary>
-    public LifetimeLimits Limits { get; init; } = LifetimeLimits.None;
+    /// <summary>Limits; UPDSA replaces them.</summary>
+    public LifetimeLimits Limits { get; set; } = LifetimeLimits.None;
 
     /// <summary>Algorithms verbatim, for GETSA.</summary>
     public IReadOnlyList<AlgorithmSpec> Algorithms { get; init; } = [];
@@ -170,14 +170,20 @@ public sealed class SecurityAssociation : IDisposable
     /// <summary>XFRMA_REPLAY_ESN_VAL was used to set the window (it is answered in kind), also with ESN off.</summary>
     public bool ReplayStateIsEsn { get; init; }
 
+    /// <summary>Words of the bitmap in XFRMA_REPLAY_ESN_VAL (bmp_len), which may be more than the window needs; answered in kind.</summary>
+    public int ReplayBitmapWords { get; init; }
+
+    /// <summary>XFRMA_MTIMER_THRESH: at most one MAPPING for the same port in so many seconds, 0 = one per change.</summary>
+    public uint MappingMaxAge { get; set; }
+
     /// <summary>XFRMA_ETIMER_THRESH, verbatim.</summary>
     public uint ReplayMaxAge { get; set; }
 
     /// <summary>XFRMA_REPLAY_THRESH, verbatim.</summary>
     public uint ReplayMaxDifference { get; set; }
 
-    /// <summary>XFRMA_COADDR verbatim, or null.</summary>
-    public byte[]? CareOfAddress { get; init; }
+    /// <summary>XFRMA_COADDR verbatim, or null; UPDSA replaces one that was there.</summary>
+    public byte[]? CareOfAddress { get; set; }
 
     /// <summary>Direction from XFRMA_SA_DIR (1 in, 2 out), 0 = not said.</summary>
     public byte SaDirection { get; init; }
