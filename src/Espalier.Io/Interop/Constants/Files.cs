@@ -34,4 +34,11 @@ internal static class Files
     internal const int RLIMIT_CORE = 4;
     internal const int RLIMIT_NOFILE = 7;
     internal const int RLIMIT_MEMLOCK = 8;
+
+    // statx
+    internal const int AT_FDCWD = -100;
+    internal const int AT_SYMLINK_NOFOLLOW = 0x100;
+    internal const uint STATX_TYPE = 1;
+    internal const int S_IFMT = 0xF000;
+    internal const int S_IFSOCK = 0xC000;
 }

@@ -40,6 +40,7 @@ internal static class Socket
     internal const int SO_MARK = 36;
     internal const int SO_RXQ_OVFL = 40;
     internal const int SO_MEMINFO = 55;
+    internal const int SO_PEERGROUPS = 59;
     internal const int SO_NETNS_COOKIE = 71;
 
     // Control messages of SOL_SOCKET
