@@ -1,0 +1,72 @@
+using Espalier.Testing;
+using System.Buffers.Binary;
+using System.Diagnostics;
+
+namespace Espalier.EndToEnd.Tests.Hosts;
+
+/// <summary>tcpdump on a link of a host, into a file of its own.</summary>
+public sealed class PacketCapture : IDisposable
+{
+    private readonly Process _tcpdump;
+    private readonly string _file;
+
+    /// <summary>Starts and waits until it captures.</summary>
+    public PacketCapture(NetworkNamespace host, string link, string filter)
+    {
+        _file = Path.Combine(Path.GetTempPath(), $"{host.Name}-{Guid.NewGuid():N}.pcap");
+        _tcpdump = host.Start($"tcpdump -i {link} -n -p --immediate-mode -U -Z root -w {_file} {filter}");
+        while (_tcpdump.StandardError.ReadLine() is { } line && !line.Contains("listening on", StringComparison.Ordinal))
+        {
+        }
+
+        Assert.False(_tcpdump.HasExited, "tcpdump has ended");
+    }
+
+    /// <summary>Ends the capture once it holds <paramref name="atLeast"/> packets (or after 3 s) and returns the file.</summary>
+    public string Finish(int atLeast = 0)
+    {
+        for (int attempt = 0; attempt < 150 && Count() < atLeast; attempt++)
+        {
+            Thread.Sleep(20);
+        }
+
+        Shell.Run($"kill -INT {_tcpdump.Id}");
+        _tcpdump.WaitForExit();
+        return _file;
+    }
+
+    /// <summary>The captured frames, link header included.</summary>
+    public IReadOnlyList<byte[]> Frames()
+    {
+        var frames = new List<byte[]>();
+        byte[] file = File.Exists(_file) ? File.ReadAllBytes(_file) : [];
+        for (int offset = 24; offset + 16 <= file.Length;)
+        {
+            int length = BinaryPrimitives.ReadInt32LittleEndian(file.AsSpan(offset + 8));
+            if (offset + 16 + length > file.Length)
+            {
+                break;
+            }
+
+            frames.Add(file.AsSpan(offset + 16, length).ToArray());
+            offset += 16 + length;
+        }
+
+        return frames;
+    }
+
+    private int Count() => Frames().Count;
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        if (!_tcpdump.HasExited)
+        {
+            _tcpdump.Kill();
+            _tcpdump.WaitForExit();
+        }
+
+        _tcpdump.Dispose();
+        File.Delete(_file);
+    }
+}

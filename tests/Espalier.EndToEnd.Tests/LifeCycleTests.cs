@@ -1,0 +1,98 @@
+using Espalier.Testing;
+using Espalier.EndToEnd.Tests.Hosts;
+
+namespace Espalier.EndToEnd.Tests;
+
+/// <summary>What is left behind by a clean stop and by a crash, and what a start says when it cannot be.</summary>
+public sealed class LifeCycleTests
+{
+    [Theory]
+    [InlineData("TERM")]
+    [InlineData("INT")]
+    public void Run_SignalledToStop_LeavesNothingBehind(string signal)
+    {
+        Requirements.Need("nft");
+        using var host = NetworkNamespace.Create("solo");
+        string before = Surroundings(host);
+        using var daemon = EspalierProgram.Start(host);
+        AddPolicy(daemon);
+        Assert.NotEqual(before, Surroundings(host));
+
+        Shell.Run($"kill -{signal} {daemon.Process.Id}").Expect();
+
+        Assert.True(daemon.Process.WaitForExit(TimeSpan.FromSeconds(10)), daemon.Log);
+        Assert.Equal(0, daemon.Process.ExitCode);
+        Assert.Equal(before, Surroundings(host));
+        Assert.False(File.Exists(daemon.Control));
+    }
+
+    [Fact]
+    public void Run_Killed_ProtectedTrafficFailsClosedUntilRestartAndCleanStop()
+    {
+        Requirements.Need("ping", "nft");
+        using var host = NetworkNamespace.Create("solo");
+        host.Ip("link add eth0 type dummy");
+        host.Ip("addr add 192.168.0.1/24 dev eth0");
+        host.Ip("link set eth0 up");
+        host.Ip("route add default via 192.168.0.254");
+        string before = Surroundings(host);
+        using (var daemon = EspalierProgram.Start(host))
+        {
+            AddPolicy(daemon);
+            daemon.Kill();
+        }
+
+        Assert.Contains("unreachable", host.Sh("ip route get 10.2.0.1").Output + host.Sh("ip route get 10.2.0.1").Error, StringComparison.OrdinalIgnoreCase);
+        using var next = EspalierProgram.Start(host);
+        Assert.DoesNotContain("unreachable", host.Ip("route get 10.2.0.1"), StringComparison.Ordinal);
+        Assert.Equal(0, next.Stop());
+        Assert.Equal(before, Surroundings(host));
+    }
+
+    [Fact]
+    public void Run_SecondInstanceOnTheSameSocket_EndsWithOneLine()
+    {
+        Requirements.Need();
+        using var host = NetworkNamespace.Create("solo");
+        using var daemon = EspalierProgram.Start(host);
+
+        var second = host.Sh($"{EspalierProgram.Path} run --control {daemon.Control} --tun esp1 --encap-port 0");
+
+        Assert.NotEqual(0, second.ExitCode);
+        Assert.Single(second.Error.Split('\n', StringSplitOptions.RemoveEmptyEntries));
+        Assert.Contains(daemon.Control, second.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Run_PortTaken_EndsWithOneLineAndLeavesNothing()
+    {
+        Requirements.Need("nft");
+        using var host = NetworkNamespace.Create("solo");
+        using var holder = EspalierProgram.Start(host);
+        string before = Surroundings(host);
+        string control = Path.Combine(Path.GetTempPath(), $"{host.Name}-b.sock");
+
+        var second = host.Sh($"{EspalierProgram.Path} run --control {control} --tun esp1");
+
+        Assert.NotEqual(0, second.ExitCode);
+        Assert.Contains("4500", Assert.Single(second.Error.Split('\n', StringSplitOptions.RemoveEmptyEntries)), StringComparison.Ordinal);
+        Assert.Equal(before, Surroundings(host));
+        Assert.False(File.Exists(control));
+    }
+
+    private static void AddPolicy(EspalierProgram daemon)
+    {
+        daemon.Exec($"ip xfrm state add src 192.168.0.1 dst 192.168.0.2 proto esp spi 0x100 reqid 1 mode tunnel aead rfc4106(gcm(aes)) {TwoHosts.GcmKey()} 128").Expect();
+        daemon.Exec("ip xfrm policy add src 10.1.0.0/16 dst 10.2.0.0/16 dir out tmpl src 192.168.0.1 dst 192.168.0.2 proto esp reqid 1 mode tunnel").Expect();
+        daemon.Exec("ip xfrm policy add src 10.2.0.0/16 dst 10.1.0.0/16 dir in tmpl src 192.168.0.2 dst 192.168.0.1 proto esp reqid 1 mode tunnel").Expect();
+    }
+
+    private static readonly string[] SurroundingCommands =
+    [
+        "ip -o link show", "ip rule show", "ip -6 rule show", "ip route show table all", "ip -6 route show table all", "nft list ruleset",
+        "sysctl net.ipv4.conf.all.src_valid_mark net.ipv4.conf.all.rp_filter",
+    ];
+
+    private static string Surroundings(NetworkNamespace host) =>
+        string.Join('\n', SurroundingCommands.Select(command => $"# {command}\n{host.Sh(command).Expect().Output}"));
+}

@@ -1,0 +1,52 @@
+using Espalier.Testing;
+using Espalier.EndToEnd.Tests.Hosts;
+
+namespace Espalier.EndToEnd.Tests;
+
+/// <summary>The published daemon's resident memory: idle, and after ten seconds of packets faster than it can take them.</summary>
+public sealed class MemoryTests
+{
+    [Fact]
+    public void Daemon_FloodOfTenSeconds_ResidentMemoryStays()
+    {
+        Requirements.Need("iperf3", "ping");
+        using var hosts = new TwoHosts();
+        hosts.Key(outer6: false, inner6: false, udp: true);
+        // A second of traffic each way first: idle memory is taken with everything touched.
+        Flood(hosts.Moon, "10.1.0.1", hosts.Sun, "10.2.0.1", 1, 64);
+        Flood(hosts.Sun, "10.2.0.1", hosts.Moon, "10.1.0.1", 1, 64);
+        var idle = (Moon: hosts.MoonDaemon.Memory(), Sun: hosts.SunDaemon.Memory());
+        long allocatedBefore = Allocated(hosts.MoonDaemon), packetsBefore = Packets(hosts.MoonDaemon);
+
+        string rate = Flood(hosts.Moon, "10.1.0.1", hosts.Sun, "10.2.0.1", 10, 64);
+
+        var end = (Moon: hosts.MoonDaemon.Memory(), Sun: hosts.SunDaemon.Memory());
+        TestContext.Current.TestOutputHelper?.WriteLine($"offered {rate}; idle {idle}; after the flood {end} (VmRSS, RssAnon in KiB)");
+        foreach (var (before, after) in new[] { (idle.Moon, end.Moon), (idle.Sun, end.Sun) })
+        {
+            Assert.InRange(before.VmRss, 1, 20 * 1024);
+            Assert.InRange(after.VmRss, 1, before.VmRss * 11 / 10);
+            Assert.InRange(after.RssAnon, 1, before.RssAnon * 11 / 10 + 256);
+        }
+
+        double perPacket = (double)(Allocated(hosts.MoonDaemon) - allocatedBefore) / (Packets(hosts.MoonDaemon) - packetsBefore);
+        Assert.InRange(perPacket, 0, 0.01 * 10);
+    }
+
+    private static long Packets(EspalierProgram daemon) => (long)daemon.Stat()["traffic"]!["packetsOut"]!;
+
+    private static long Allocated(EspalierProgram daemon) => (long)daemon.Stat()["runtime"]!["allocatedBytes"]!;
+
+    private static string Flood(NetworkNamespace from, string source, NetworkNamespace to, string destination, int seconds, int size)
+    {
+        using var server = to.Start($"iperf3 -s -B {destination} --one-off");
+        TunnelTests.WaitForListener(to, 5201);
+        var result = from.Sh($"iperf3 -c {destination} -B {source} -u -b 0 -l {size} -t {seconds} --connect-timeout 3000", seconds + 30);
+        if (!server.WaitForExit(TimeSpan.FromSeconds(10)))
+        {
+            server.Kill();
+        }
+
+        return result.Output;
+    }
+}
