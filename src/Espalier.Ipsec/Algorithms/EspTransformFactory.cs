@@ -1,20 +1,37 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Security.Cryptography;
 using Espalier.Ipsec.Esp;
 
 namespace Espalier.Ipsec.Algorithms;
 
-/// <summary>Turns the algorithms of an SA into its transform.</summary>
+/// <summary>Turns the algorithms of an SA into its transform. Stateless; any thread.</summary>
 public static class EspTransformFactory
 {
+    /// <summary>The shortest ICV taken with XFRMA_ALG_AUTH_TRUNC, in bits: the shortest that an RFC defines for ESP (RFC 4106 §6, RFC 4309 §3).</summary>
+    public const int ShortestIcvBits = 64;
+
     /// <summary>
     /// Canonical name for a name that an XFRM program sent (the kernel's legacy names are accepted), or null if unknown.
     /// </summary>
-    public static string? CanonicalName(AlgorithmKind kind, string name) => throw new NotImplementedException();
-
-    /// <summary>ICV length in bits that the kernel uses for an XFRMA_ALG_AUTH of this canonical name (hmac(sha256): 96).</summary>
-    public static int DefaultIcvBits(string canonicalName) => throw new NotImplementedException();
+    public static string? CanonicalName(AlgorithmKind kind, string name) => kind switch
+    {
+        AlgorithmKind.Encryption => AlgorithmCatalog.Cipher(name)?.Name,
+        AlgorithmKind.Authentication or AlgorithmKind.AuthenticationTruncated =>
+            name == AlgorithmCatalog.NullMacName ? name : AlgorithmCatalog.Mac(name)?.Name,
+        AlgorithmKind.Aead => AlgorithmCatalog.Aead(name)?.Name,
+        _ => null,
+    };
 
     /// <summary>
-    /// Creates the transform of an SA: one AEAD, or encryption plus authentication.
+    /// ICV length in bits that the kernel uses for an XFRMA_ALG_AUTH of this canonical name (hmac(sha256): 96), and for an
+    /// XFRMA_ALG_AUTH_TRUNC that says 0. 0 for a name that is no integrity algorithm.
+    /// </summary>
+    public static int DefaultIcvBits(string canonicalName) => AlgorithmCatalog.Mac(canonicalName)?.DefaultIcvBits ?? 0;
+
+    /// <summary>
+    /// Creates the transform of an SA: one AEAD, or encryption plus authentication. Where both an
+    /// <see cref="AlgorithmKind.Authentication"/> and an <see cref="AlgorithmKind.AuthenticationTruncated"/> are given, the
+    /// truncated one counts, as in the kernel; an ICV length of 0 there means the default.
     /// </summary>
     /// <param name="algorithms">As parsed, names canonical.</param>
     /// <param name="extendedSequenceNumbers">True for ESN.</param>
@@ -22,6 +39,40 @@ public static class EspTransformFactory
     /// <param name="error">Where it fails: one sentence for the extended ACK, naming the algorithm and never the key.</param>
     /// <returns>False if the combination is unknown, refused, or a key or ICV length does not fit.</returns>
     public static bool TryCreate(
-        IReadOnlyList<AlgorithmSpec> algorithms, bool extendedSequenceNumbers, out EspTransform? transform, out string? error) =>
-        throw new NotImplementedException();
+        IReadOnlyList<AlgorithmSpec> algorithms,
+        bool extendedSequenceNumbers,
+        [NotNullWhen(true)] out EspTransform? transform,
+        [NotNullWhen(false)] out string? error) =>
+        TryCreate(algorithms, extendedSequenceNumbers, IvEntropy.System, out transform, out error);
+
+    /// <summary>As above, with the source of IVs that a test chooses.</summary>
+    internal static bool TryCreate(
+        IReadOnlyList<AlgorithmSpec> algorithms,
+        bool extendedSequenceNumbers,
+        IvEntropy entropy,
+        [NotNullWhen(true)] out EspTransform? transform,
+        [NotNullWhen(false)] out string? error)
+    {
+        transform = null;
+        var recipe = AlgorithmChecks.Resolve(algorithms, extendedSequenceNumbers, out error);
+        if (recipe is null)
+        {
+            error ??= "The algorithms of the SA are not supported.";
+            return false;
+        }
+
+        try
+        {
+            transform = new DuplexTransform(recipe, recipe.Create(entropy), entropy);
+            error = null;
+            return true;
+        }
+        catch (Exception failure) when (failure is CryptographicException or PlatformNotSupportedException or ArgumentException)
+        {
+            // A library's message is not passed on: it is not ours to promise that it says nothing of the key.
+            recipe.Dispose();
+            error = $"This machine's cryptographic library refuses {AlgorithmChecks.Names(algorithms)}.";
+            return false;
+        }
+    }
 }

@@ -1,0 +1,63 @@
+using Org.BouncyCastle.Crypto.Engines;
+using Org.BouncyCastle.Crypto.Modes;
+using Org.BouncyCastle.Crypto.Parameters;
+
+namespace Espalier.Ipsec.Algorithms.Ciphers;
+
+/// <summary>
+/// Camellia-CBC (RFC 4312) by BouncyCastle; the platform has no Camellia. The chain is kept from packet to packet as in
+/// <see cref="PlatformCbcCipher"/>, so nothing is set up again for a packet. BouncyCastle allocates 40 bytes a block inside its
+/// engine. <see cref="Dispose"/> overwrites the key schedules by those of the zero key; BouncyCastle's own copy of the key in its
+/// KeyParameter cannot be reached and stays until the collector reuses the memory.
+/// </summary>
+internal sealed class CamelliaCbcCipher : EspCipher
+{
+    private const int Block = 16;
+
+    private readonly CbcBlockCipher _encryptor = new(new CamelliaEngine());
+    private readonly CbcBlockCipher _decryptor = new(new CamelliaEngine());
+    private readonly IvEntropy _entropy;
+    private readonly int _keyLength;
+
+    public CamelliaCbcCipher(ReadOnlySpan<byte> key, IvEntropy entropy)
+    {
+        _entropy = entropy;
+        _keyLength = key.Length;
+        SetKey(new KeyParameter(key));
+    }
+
+    public override int IvLength => Block;
+
+    public override int Alignment => Block;
+
+    public override void Encrypt(Span<byte> ivAndPayload, ulong sequence)
+    {
+        _entropy.Fill(ivAndPayload[..Block]);
+        for (int at = 0; at < ivAndPayload.Length; at += Block)
+        {
+            var block = ivAndPayload.Slice(at, Block);
+            _encryptor.ProcessBlock(block, block);
+        }
+    }
+
+    public override void Decrypt(Span<byte> ivAndPayload)
+    {
+        // The IV's block only loads the chain: its decryption is noise and goes to the side.
+        Span<byte> noise = stackalloc byte[Block];
+        _decryptor.ProcessBlock(ivAndPayload[..Block], noise);
+        for (int at = Block; at < ivAndPayload.Length; at += Block)
+        {
+            var block = ivAndPayload.Slice(at, Block);
+            _decryptor.ProcessBlock(block, block);
+        }
+    }
+
+    public override void Dispose() => SetKey(new KeyParameter(new byte[_keyLength]));
+
+    private void SetKey(KeyParameter key)
+    {
+        var parameters = new ParametersWithIV(key, new byte[Block]);
+        _encryptor.Init(true, parameters);
+        _decryptor.Init(false, parameters);
+    }
+}

@@ -1,0 +1,26 @@
+namespace Espalier.Ipsec.Algorithms.Ciphers;
+
+/// <summary>
+/// Encryption without integrity, for use under a MAC alone. In place; one thread at a time. Failures of the library come as
+/// <see cref="System.Security.Cryptography.CryptographicException"/>, never because of a packet's content, and leave nothing behind that
+/// spoils the next packet.
+/// </summary>
+internal abstract class EspCipher : IDisposable
+{
+    /// <summary>Bytes of IV that travel in each packet.</summary>
+    public abstract int IvLength { get; }
+
+    /// <summary>What the ciphertext's length is a multiple of: the block, at least 4 (RFC 4303 §2.4).</summary>
+    public abstract int Alignment { get; }
+
+    /// <summary>Writes the IV to the first <see cref="IvLength"/> bytes and encrypts the rest.</summary>
+    /// <param name="ivAndPayload">IV, payload, padding, pad length and next header.</param>
+    /// <param name="sequence">64-bit sequence number, for ciphers whose IV is a counter.</param>
+    public abstract void Encrypt(Span<byte> ivAndPayload, ulong sequence);
+
+    /// <summary>Decrypts all behind the IV; the bytes of the IV are left as they are.</summary>
+    public abstract void Decrypt(Span<byte> ivAndPayload);
+
+    /// <summary>Releases native handles and zeroes key schedules.</summary>
+    public abstract void Dispose();
+}
