@@ -49,8 +49,12 @@ public interface IOuterSocket : IDisposable
     long KernelDrops { get; }
 }
 
-/// <summary>An ICMP error about a packet we sent.</summary>
-public readonly record struct OuterError(InternetAddress Remote, ushort RemotePort, int QuotedLength, byte IcmpType, byte IcmpCode, int PathMtu, int Errno);
+/// <summary>
+/// An ICMP error about a packet we sent; or, with <paramref name="IsLocal"/> (SO_EE_ORIGIN_LOCAL), this host's own kernel that refused to send one
+/// to <paramref name="Remote"/>: <paramref name="PathMtu"/> is then the MTU at the interface, and nothing is quoted.
+/// </summary>
+public readonly record struct OuterError(
+    InternetAddress Remote, ushort RemotePort, int QuotedLength, byte IcmpType, byte IcmpCode, int PathMtu, int Errno, bool IsLocal = false);
 
 /// <summary>Sends inner packets in clear past Espalier's own rules: for policies that allow without a template, and for no policy.</summary>
 public interface IBypassSender : IDisposable
