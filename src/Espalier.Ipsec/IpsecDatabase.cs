@@ -11,6 +11,8 @@ namespace Espalier.Ipsec;
 /// </summary>
 public sealed class IpsecDatabase
 {
+    private readonly BatchTurnstile turnstile = new();
+
     /// <summary>The SAD.</summary>
     public SecurityAssociationDatabase Sad { get; } = new();
 
@@ -29,48 +31,33 @@ public sealed class IpsecDatabase
     /// </summary>
     public Func<SecurityAssociation, string?>? Admission { get; set; }
 
-    /// <summary>A gate for a new worker.</summary>
-    public WorkerGate AddWorker() => throw new NotImplementedException();
+    /// <summary>True where the calling thread holds a <see cref="Freeze"/>.</summary>
+    public bool IsFrozenByThisThread => turnstile.IsFrozenByThisThread;
 
-    /// <summary>Stops all workers between batches until the scope is disposed. Re-entrant on one thread. Control threads exclude each other.</summary>
-    public FrozenScope Freeze() => throw new NotImplementedException();
+    /// <summary>A gate for a new worker. Any thread but a worker inside a batch.</summary>
+    public WorkerGate AddWorker() => turnstile.Add();
+
+    /// <summary>Forgets the gate of a worker that has ended. A gate left inside a batch would hold up every freeze.</summary>
+    public void RemoveWorker(WorkerGate gate) => turnstile.Remove(gate);
+
+    /// <summary>
+    /// Stops all workers between batches until the scope is disposed, on the same thread. Re-entrant on one thread. Control threads exclude each other.
+    /// Never called inside a batch: the thread would wait for itself.
+    /// </summary>
+    public FrozenScope Freeze()
+    {
+        turnstile.Freeze();
+        return new FrozenScope(turnstile);
+    }
 
     /// <summary>Ends a freeze.</summary>
     public readonly ref struct FrozenScope
     {
-        /// <summary>Lets the workers go on.</summary>
-        public void Dispose() => throw new NotImplementedException();
+        private readonly BatchTurnstile? turnstile;
+
+        internal FrozenScope(BatchTurnstile turnstile) => this.turnstile = turnstile;
+
+        /// <summary>Lets the workers go on when the outermost scope of the thread ends.</summary>
+        public void Dispose() => turnstile?.Unfreeze();
     }
-}
-
-/// <summary>A worker's side of <see cref="IpsecDatabase.Freeze"/>; one uncontended lock a batch.</summary>
-public sealed class WorkerGate
-{
-    /// <summary>Waits while the control thread has frozen or wants to freeze, then enters a batch.</summary>
-    public void Enter() => throw new NotImplementedException();
-
-    /// <summary>Leaves the batch.</summary>
-    public void Exit() => throw new NotImplementedException();
-}
-
-/// <summary>Bounded queue of events from the workers to the control thread. Posting neither allocates nor blocks.</summary>
-public sealed class IpsecEventQueue
-{
-    /// <summary>Creates a queue.</summary>
-    public IpsecEventQueue(int capacity) => Capacity = capacity;
-
-    /// <summary>How many events it can hold.</summary>
-    public int Capacity { get; }
-
-    /// <summary>Events lost because the queue was full.</summary>
-    public long Lost => throw new NotImplementedException();
-
-    /// <summary>Called (on the worker) when the queue turns from empty to not empty, to wake the control thread.</summary>
-    public Action? Signal { get; set; }
-
-    /// <summary>Posts an event; false if it is lost.</summary>
-    public bool TryPost(in IpsecEvent value) => throw new NotImplementedException();
-
-    /// <summary>Takes the oldest event.</summary>
-    public bool TryTake(out IpsecEvent value) => throw new NotImplementedException();
 }

@@ -188,6 +188,9 @@ public sealed class SecurityAssociation : IDisposable
     /// <summary>Direction from XFRMA_SA_DIR (1 in, 2 out), 0 = not said.</summary>
     public byte SaDirection { get; init; }
 
+    /// <summary>Its places in the SAD; null where it is in none. Control thread, workers frozen; the outbound worker follows them.</summary>
+    internal SadLinks? Links { get; set; }
+
     /// <summary>True for extended sequence numbers.</summary>
     public bool UsesEsn => (Flags & SaFlags.Esn) != 0;
 

@@ -88,6 +88,12 @@ public sealed class SecurityPolicy
     /// <summary>Generation of the SAD at which <see cref="CachedSa"/> was found.</summary>
     internal long CachedGeneration { get; set; } = -1;
 
+    /// <summary>Whether <see cref="CachedSa"/> was dying when it was found: once it turns dying, a newer one is looked for.</summary>
+    internal bool CachedDying { get; set; }
+
+    /// <summary>Its place in the SPD; null where it is in none. Control thread, workers frozen.</summary>
+    internal SpdEntry? Entry { get; set; }
+
     /// <summary>Set once, when a soft limit was reported.</summary>
     public bool SoftExpired { get; set; }
 }

@@ -21,11 +21,34 @@ public enum PolicyVerdict : byte
 /// </summary>
 public sealed class SecurityPolicyDatabase
 {
-    /// <summary>Number of policies in a direction.</summary>
-    public int Count(PolicyDirection direction) => throw new NotImplementedException();
+    // The kernel's idx_generator: indexes are 8 apart, the low three bits are the direction.
+    private const uint IndexStep = 8;
 
-    /// <summary>All policies in order of insertion.</summary>
-    public IEnumerable<SecurityPolicy> Policies => throw new NotImplementedException();
+    private readonly PolicyTable[] tables;
+    private readonly Dictionary<(TrafficSelector Selector, PolicyDirection Direction), SpdEntry> bySelector = [];
+    private readonly Dictionary<uint, SpdEntry> byIndex = [];
+    private readonly InsertionOrder<SecurityPolicy> order = [];
+    private readonly int[] counts = new int[3];
+    private long nextAge;
+    private uint nextIndex;
+
+    /// <summary>Creates an empty SPD.</summary>
+    public SecurityPolicyDatabase()
+    {
+        tables = new PolicyTable[6];
+        for (int i = 0; i < tables.Length; i++)
+        {
+            tables[i] = new PolicyTable(i % 2 == 0 ? IpVersion.IPv4 : IpVersion.IPv6);
+        }
+    }
+
+    /// <summary>Number of policies in a direction.</summary>
+    public int Count(PolicyDirection direction) => counts[(int)direction];
+
+    /// <summary>
+    /// All policies in order of insertion. An enumeration may go on after changes, also in a later freeze: it does not see what was removed.
+    /// </summary>
+    public IEnumerable<SecurityPolicy> Policies => order;
 
     /// <summary>Default per direction for packets without a policy (XFRM_MSG_SETDEFAULT); true = block. Index by <see cref="PolicyDirection"/>.</summary>
     public bool[] DefaultBlocks { get; } = new bool[3];
@@ -37,25 +60,138 @@ public sealed class SecurityPolicyDatabase
     public event Action<SecurityPolicy>? Removed;
 
     /// <summary>The policy with exactly this selector and direction, or null.</summary>
-    public SecurityPolicy? Find(in TrafficSelector selector, PolicyDirection direction) => throw new NotImplementedException();
+    public SecurityPolicy? Find(in TrafficSelector selector, PolicyDirection direction) =>
+        bySelector.GetValueOrDefault((selector, direction))?.Policy;
 
     /// <summary>The policy with this index and direction, or null.</summary>
-    public SecurityPolicy? FindByIndex(uint index, PolicyDirection direction) => throw new NotImplementedException();
+    public SecurityPolicy? FindByIndex(uint index, PolicyDirection direction) =>
+        byIndex.TryGetValue(index, out var entry) && entry.Policy.Direction == direction ? entry.Policy : null;
 
-    /// <summary>Adds a policy, gives it an index if it has none; false if one with the same selector and direction exists.</summary>
-    public bool TryAdd(SecurityPolicy policy) => throw new NotImplementedException();
+    /// <summary>
+    /// Adds a policy; false if one with the same selector and direction exists. It keeps its index if that is free and fits the direction,
+    /// else it is given one.
+    /// </summary>
+    /// <exception cref="ArgumentException">The selector has no version, or two.</exception>
+    /// <exception cref="InvalidOperationException">The policy is in an SPD already.</exception>
+    public bool TryAdd(SecurityPolicy policy)
+    {
+        Validate(policy);
+        if (bySelector.ContainsKey((policy.Selector, policy.Direction)))
+        {
+            return false;
+        }
 
-    /// <summary>Adds a policy or puts it in the place (index, order among equals) of the one with the same selector and direction.</summary>
-    public void AddOrReplace(SecurityPolicy policy) => throw new NotImplementedException();
+        policy.Index = FreeIndex(policy.Direction, policy.Index);
+        Insert(policy, nextAge++);
+        return true;
+    }
+
+    /// <summary>
+    /// Adds a policy, or puts it in the place of the one with the same selector and direction: it takes over the index, and with the same priority also
+    /// the order among equals; with another priority it is the newest among its new equals, as in the kernel.
+    /// Raises <see cref="Removed"/> for the old one, then <see cref="Added"/>.
+    /// </summary>
+    /// <exception cref="ArgumentException">The selector has no version, or two.</exception>
+    /// <exception cref="InvalidOperationException">The policy is in an SPD already.</exception>
+    public void AddOrReplace(SecurityPolicy policy)
+    {
+        Validate(policy);
+        if (!bySelector.TryGetValue((policy.Selector, policy.Direction), out var old))
+        {
+            TryAdd(policy);
+            return;
+        }
+
+        policy.Index = old.Policy.Index;
+        long age = old.Policy.Priority == policy.Priority ? old.Age : nextAge++;
+        Remove(old.Policy);
+        Insert(policy, age);
+    }
 
     /// <summary>Removes a policy; false if it is not there.</summary>
-    public bool Remove(SecurityPolicy policy) => throw new NotImplementedException();
+    public bool Remove(SecurityPolicy policy)
+    {
+        ArgumentNullException.ThrowIfNull(policy);
+        if (policy.Entry is not { } entry || entry.Order!.Owner != order)
+        {
+            return false;
+        }
+
+        TableOf(policy.Direction, policy.Selector.Version).Remove(entry);
+        order.Remove(entry.Order);
+        bySelector.Remove((policy.Selector, policy.Direction));
+        byIndex.Remove(policy.Index);
+        counts[(int)policy.Direction]--;
+        policy.Entry = null;
+        policy.CachedSa = null;
+        policy.CachedGeneration = -1;
+        Removed?.Invoke(policy);
+        return true;
+    }
 
     /// <summary>The policy that decides about a packet. Allocates nothing.</summary>
-    public PolicyVerdict Lookup(in FlowKey flow, PolicyDirection direction, out SecurityPolicy? policy) => throw new NotImplementedException();
+    public PolicyVerdict Lookup(in FlowKey flow, PolicyDirection direction, out SecurityPolicy? policy)
+    {
+        if (flow.Destination.Version == IpVersion.None || flow.Source.Version != flow.Destination.Version)
+        {
+            policy = null;
+            return PolicyVerdict.None;
+        }
 
-    /// <summary>Raises nothing; keeps the events referenced until the implementation stands.</summary>
-    internal void Raise(SecurityPolicy policy, bool added) => (added ? Added : Removed)?.Invoke(policy);
+        return TableOf(direction, flow.Destination.Version).Lookup(flow, out policy);
+    }
 
-    internal static IpVersion VersionOf(SecurityPolicy policy) => policy.Selector.Version;
+    private static void Validate(SecurityPolicy policy)
+    {
+        ArgumentNullException.ThrowIfNull(policy);
+        if (policy.Entry is not null)
+        {
+            throw new InvalidOperationException("The policy is in an SPD already.");
+        }
+
+        var selector = policy.Selector;
+        if (selector.Version == IpVersion.None || selector.Source.Version != selector.Version
+            || !IsLength(selector.Source) || !IsLength(selector.Destination))
+        {
+            throw new ArgumentException("A policy's selector needs two prefixes of one IP version.", nameof(policy));
+        }
+
+        static bool IsLength(AddressPrefix prefix) => prefix.Length >= 0 && prefix.Length <= prefix.Address.BitLength;
+    }
+
+    private void Insert(SecurityPolicy policy, long age)
+    {
+        var entry = new SpdEntry(policy, age) { Order = order.AddLast(policy) };
+        policy.Entry = entry;
+        bySelector.Add((policy.Selector, policy.Direction), entry);
+        byIndex.Add(policy.Index, entry);
+        TableOf(policy.Direction, policy.Selector.Version).Add(entry);
+        counts[(int)policy.Direction]++;
+        Added?.Invoke(policy);
+    }
+
+    private uint FreeIndex(PolicyDirection direction, uint wanted)
+    {
+        if (wanted != 0 && (wanted & (IndexStep - 1)) == (uint)direction && !byIndex.ContainsKey(wanted))
+        {
+            return wanted;
+        }
+
+        while (true)
+        {
+            uint index = nextIndex | (uint)direction;
+            unchecked
+            {
+                nextIndex += IndexStep;
+            }
+
+            index = index == 0 ? IndexStep : index;
+            if (!byIndex.ContainsKey(index))
+            {
+                return index;
+            }
+        }
+    }
+
+    private PolicyTable TableOf(PolicyDirection direction, IpVersion version) => tables[((int)direction * 2) + (version == IpVersion.IPv4 ? 0 : 1)];
 }

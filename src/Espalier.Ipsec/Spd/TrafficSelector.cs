@@ -39,4 +39,16 @@ public readonly record struct TrafficSelector(
         (flow.PortsKnown
             ? ((flow.SourcePort ^ SourcePort) & SourcePortMask) == 0 && ((flow.DestinationPort ^ DestinationPort) & DestinationPortMask) == 0
             : !HasPorts);
+
+    /// <summary>True where every flow that matches <paramref name="other"/> matches this one too.</summary>
+    public bool Contains(in TrafficSelector other) =>
+        (Protocol == 0 || Protocol == other.Protocol)
+        && Contains(Source, other.Source) && Contains(Destination, other.Destination)
+        && Contains(SourcePort, SourcePortMask, other.SourcePort, other.SourcePortMask)
+        && Contains(DestinationPort, DestinationPortMask, other.DestinationPort, other.DestinationPortMask);
+
+    private static bool Contains(AddressPrefix outer, AddressPrefix inner) => outer.Length <= inner.Length && outer.Contains(inner.Address);
+
+    private static bool Contains(ushort outerPort, ushort outerMask, ushort innerPort, ushort innerMask) =>
+        (outerMask & ~innerMask) == 0 && ((outerPort ^ innerPort) & outerMask) == 0;
 }

@@ -1,0 +1,113 @@
+using System.Buffers.Binary;
+using Espalier.Ipsec.Lifetimes;
+using Espalier.Ipsec.Sad;
+
+namespace Espalier.Ipsec.Esp;
+
+/// <summary>
+/// Lays out ESP around an inner packet, in place (RFC 4303 §3.3); the SA's transform then seals it.
+/// <code>
+///  headroom …   | SPI | sequence number | IV | inner packet | TFC padding | padding 1 2 3 … | pad length | next header | ICV |   … tailroom
+///                ▲ frame.Offset                ▲ innerOffset                                                            frame end ▲
+/// </code>
+/// </summary>
+public static class EspEncapsulation
+{
+    private const int LongestOuterPacket = 65535;
+
+    /// <summary>
+    /// Checks the SA's state, limits and sequence numbers, takes a sequence number, counts the packet and writes everything but IV, ciphertext and ICV.
+    /// On the outbound worker, in a batch. Allocates nothing.
+    /// </summary>
+    /// <param name="sa">The outbound SA.</param>
+    /// <param name="buffer">The slot: headroom of at least 8 + IV bytes before the inner packet, room for TFC padding, trailer and ICV behind it.</param>
+    /// <param name="innerOffset">Where the inner packet starts in <paramref name="buffer"/>.</param>
+    /// <param name="innerLength">Bytes of the inner packet.</param>
+    /// <param name="nextHeader">4, 41, or 59 for a dummy packet (<see cref="EspNextHeader"/>).</param>
+    /// <param name="maxPayload">The SA's inner MTU: TFC padding does not go beyond it (RFC 4303 §2.7).</param>
+    /// <param name="nowUnixSeconds">Time of the batch, Unix seconds.</param>
+    /// <param name="frame">The ESP packet in <paramref name="buffer"/>; undefined unless None is returned.</param>
+    /// <param name="notice">An event that the caller must post for this SA, also where a reason is returned.</param>
+    /// <returns><see cref="DropReason.None"/>, or why the packet must be dropped; then nothing was counted or taken.</returns>
+    public static DropReason TryPrepare(
+        SecurityAssociation sa, Span<byte> buffer, int innerOffset, int innerLength, byte nextHeader, int maxPayload,
+        ulong nowUnixSeconds, out EspFrame frame, out IpsecEventKind? notice)
+    {
+        frame = default;
+        notice = null;
+        if (sa.State != SaState.Valid || sa.Transform is not { } transform)
+        {
+            return sa.State == SaState.Expired ? DropReason.OutboundSaExpired : DropReason.OutboundSaNotValid;
+        }
+
+        var geometry = transform.Geometry;
+        int offset = innerOffset - geometry.IvLength - EspGeometry.HeaderLength;
+        int length = geometry.PacketLength(innerLength);
+        int longest = LongestEsp(sa);
+        if (innerLength < 0 || offset < 0 || length > buffer.Length - offset || length > longest)
+        {
+            return DropReason.OutboundOversized;
+        }
+
+        var verdict = LifetimeCheck.Check(sa);
+        notice = LifetimeCheck.ToNotice(verdict);
+        if (verdict == LifetimeVerdict.HardExpired)
+        {
+            return DropReason.OutboundSaExpired;
+        }
+
+        // RFC 4303 §3.3.3: the first packet has number 1, and the number never cycles. As in the kernel the SA stays, unable to send.
+        if (sa.OutboundSequence >= (sa.UsesEsn ? ulong.MaxValue : uint.MaxValue))
+        {
+            return DropReason.OutboundSequenceExhausted;
+        }
+
+        ulong sequence = ++sa.OutboundSequence;
+        LifetimeCheck.Count(sa, innerLength, nowUnixSeconds);
+
+        int tfc = TfcPadding(sa, geometry, innerLength, maxPayload, Math.Min(longest, buffer.Length - offset));
+        frame.Offset = offset;
+        frame.Length = tfc == 0 ? length : geometry.PacketLength(innerLength + tfc);
+        frame.Sequence = sequence;
+        var header = buffer.Slice(offset, EspGeometry.HeaderLength);
+        BinaryPrimitives.WriteUInt32BigEndian(header, sa.Id.Spi.Value);
+        BinaryPrimitives.WriteUInt32BigEndian(header[4..], (uint)sequence);
+        int trailer = innerOffset + innerLength;
+        WriteTrailer(buffer[trailer..(offset + frame.Length - geometry.IcvLength)], tfc, nextHeader);
+        return DropReason.None;
+    }
+
+    private static int LongestEsp(SecurityAssociation sa)
+    {
+        // An IPv6 header is not counted in its payload length, an IPv4 header is in its total length.
+        int headers = sa.OuterHeaderLength - (sa.Source.Version == Wire.Addresses.IpVersion.IPv6 ? 40 : 0);
+        return LongestOuterPacket - headers;
+    }
+
+    // As the kernel: pad to the smaller of the wanted length and what the path carries, and here also what the slot holds.
+    private static int TfcPadding(SecurityAssociation sa, EspGeometry geometry, int innerLength, int maxPayload, int room)
+    {
+        if (sa.TfcPadding == 0)
+        {
+            return 0;
+        }
+
+        int target = (int)Math.Min(sa.TfcPadding, (uint)Math.Max(0, maxPayload));
+        target = Math.Min(target, geometry.LargestPayload(room));
+        return Math.Max(0, target - innerLength);
+    }
+
+    // RFC 4303 §2.4: the padding is 1, 2, 3, …; TFC padding (§2.7) stands before it and is zero.
+    private static void WriteTrailer(Span<byte> trailer, int tfc, byte nextHeader)
+    {
+        trailer[..tfc].Clear();
+        var padding = trailer[tfc..^EspGeometry.TrailerLength];
+        for (int i = 0; i < padding.Length; i++)
+        {
+            padding[i] = (byte)(i + 1);
+        }
+
+        trailer[^2] = (byte)padding.Length;
+        trailer[^1] = nextHeader;
+    }
+}
