@@ -32,6 +32,9 @@ public enum DropReason : byte
     /// <summary>The SA has reached a hard lifetime.</summary>
     InboundSaExpired,
 
+    /// <summary>The SA was set up for sending only (XFRMA_SA_DIR).</summary>
+    InboundSaDirection,
+
     /// <summary>UDP-encapsulated where the SA is not, or the reverse.</summary>
     InboundEncapsulationMismatch,
 

@@ -121,6 +121,7 @@ public static class DropReasonStatistics
         DropReason.InboundUnknownSpi => XfrmStatistic.XfrmInNoStates,
         DropReason.InboundSaNotValid => XfrmStatistic.XfrmInStateInvalid,
         DropReason.InboundSaExpired => XfrmStatistic.XfrmInStateExpired,
+        DropReason.InboundSaDirection => XfrmStatistic.XfrmInStateDirError,
         DropReason.InboundEncapsulationMismatch => XfrmStatistic.XfrmInStateMismatch,
         DropReason.InboundReplayed => XfrmStatistic.XfrmInStateSeqError,
         DropReason.InboundOutsideReplayWindow => XfrmStatistic.XfrmInStateSeqError,

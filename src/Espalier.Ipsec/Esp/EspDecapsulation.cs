@@ -18,8 +18,8 @@ public readonly record struct InnerPacket(int Offset, int Length, IpVersion Vers
 public static class EspDecapsulation
 {
     /// <summary>
-    /// State, length, alignment, hard and soft limits and the replay window, in this order. The window is not changed; the SA's replay counters and,
-    /// where a limit is met, its state are.
+    /// State, direction, length, alignment, the replay window, then the limits (in the order of the kernel's xfrm_input, so that a replayed packet
+    /// cannot end an SA). The window is not changed; the SA's replay counters and, where a limit is met, its state are.
     /// </summary>
     /// <param name="sa">The SA that SPI and outer destination found.</param>
     /// <param name="esp">From the SPI to the end of the packet.</param>
@@ -34,21 +34,26 @@ public static class EspDecapsulation
             return sa.State == SaState.Expired ? DropReason.InboundSaExpired : DropReason.InboundSaNotValid;
         }
 
+        if (sa.SaDirection == SecurityAssociation.DirectionOut)
+        {
+            return DropReason.InboundSaDirection;
+        }
+
         if (!FitsGeometry(transform.Geometry, esp.Length))
         {
             return DropReason.InboundMalformedEsp;
         }
 
-        var lifetime = LifetimeCheck.Check(sa);
-        notice = LifetimeCheck.ToNotice(lifetime);
-        if (lifetime == LifetimeVerdict.HardExpired)
-        {
-            return DropReason.InboundSaExpired;
-        }
-
         uint low = BinaryPrimitives.ReadUInt32BigEndian(esp[4..]);
         sequence = low;
-        return sa.Replay is null ? DropReason.None : Judge(sa, sa.Replay.Check(low, out sequence));
+        if (sa.Replay is { } replay && Judge(sa, replay.Check(low, out sequence)) is var replayed && replayed != DropReason.None)
+        {
+            return replayed;
+        }
+
+        var lifetime = LifetimeCheck.Check(sa);
+        notice = LifetimeCheck.ToNotice(lifetime);
+        return lifetime == LifetimeVerdict.HardExpired ? DropReason.InboundSaExpired : DropReason.None;
     }
 
     /// <summary>

@@ -51,13 +51,14 @@ internal sealed class OutboundIndex
 
     /// <summary>
     /// True where the SA is Valid and is what the template asks for. A source that is unspecified on either side fits any; the reqid is exact;
-    /// SAs with the wildrecv flag are for receiving only (as in xfrm_state_find).
+    /// SAs with the wildrecv flag, or whose direction was given as in, are for receiving only (as in xfrm_state_find and xfrm_tmpl_resolve_one).
     /// </summary>
     public static bool Fits(SecurityAssociation sa, PolicyTemplate template) =>
         sa.State == SaState.Valid
         && sa.ReqId == template.ReqId
         && sa.Mode == template.Mode
         && (sa.Flags & SaFlags.WildcardReceive) == 0
+        && sa.SaDirection != SecurityAssociation.DirectionIn
         && (template.Spi.Value == 0 || template.Spi == sa.Id.Spi)
         && (template.Destination.IsUnspecified || template.Destination == sa.Id.Destination)
         && (template.Source.IsUnspecified || sa.Source.IsUnspecified || template.Source == sa.Source)
@@ -71,7 +72,7 @@ internal sealed class OutboundIndex
             return true;
         }
 
-        cacheable &= sa.Selector.Contains(policySelector);
+        cacheable &= sa.Selector.Contains(policySelector) || !sa.Selector.Overlaps(policySelector);
         return sa.Selector.Matches(flow);
     }
 }

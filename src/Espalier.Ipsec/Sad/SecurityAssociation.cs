@@ -88,6 +88,12 @@ public readonly record struct UdpEncapsulation(ushort SourcePort, ushort Destina
 /// </summary>
 public sealed class SecurityAssociation : IDisposable
 {
+    /// <summary><see cref="SaDirection"/> of an SA for receiving (XFRM_SA_DIR_IN).</summary>
+    public const byte DirectionIn = 1;
+
+    /// <summary><see cref="SaDirection"/> of an SA for sending (XFRM_SA_DIR_OUT).</summary>
+    public const byte DirectionOut = 2;
+
     // Hot: owned by the worker that handles this SA's packets.
 
     /// <summary>Last sequence number sent (64-bit; without ESN it stops at 2^32-1).</summary>

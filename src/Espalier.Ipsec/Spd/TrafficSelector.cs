@@ -47,6 +47,16 @@ public readonly record struct TrafficSelector(
         && Contains(SourcePort, SourcePortMask, other.SourcePort, other.SourcePortMask)
         && Contains(DestinationPort, DestinationPortMask, other.DestinationPort, other.DestinationPortMask);
 
+    /// <summary>True where some flow can match both this one and <paramref name="other"/>.</summary>
+    public bool Overlaps(in TrafficSelector other) =>
+        (Protocol == 0 || other.Protocol == 0 || Protocol == other.Protocol)
+        && Overlaps(Source, other.Source) && Overlaps(Destination, other.Destination)
+        && ((SourcePort ^ other.SourcePort) & SourcePortMask & other.SourcePortMask) == 0
+        && ((DestinationPort ^ other.DestinationPort) & DestinationPortMask & other.DestinationPortMask) == 0;
+
+    private static bool Overlaps(AddressPrefix one, AddressPrefix other) =>
+        one.Length <= other.Length ? one.Contains(other.Address) : other.Contains(one.Address);
+
     private static bool Contains(AddressPrefix outer, AddressPrefix inner) => outer.Length <= inner.Length && outer.Contains(inner.Address);
 
     private static bool Contains(ushort outerPort, ushort outerMask, ushort innerPort, ushort innerMask) =>
