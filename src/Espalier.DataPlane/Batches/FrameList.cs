@@ -1,0 +1,56 @@
+using Espalier.Ipsec.Esp;
+using Espalier.Ipsec.Sad;
+
+namespace Espalier.DataPlane.Batches;
+
+/// <summary>
+/// The ESP packets of one batch that are laid out for their transform, in order of arrival: entry i is frame i, its SA and its slot.
+/// The arrays are made once, as long as a batch; its pipeline owns them.
+/// </summary>
+internal sealed class FrameList(int capacity)
+{
+    private readonly EspFrame[] _frames = new EspFrame[capacity];
+    private readonly SecurityAssociation[] _associations = new SecurityAssociation[capacity];
+    private readonly int[] _slots = new int[capacity];
+
+    /// <summary>Entries in use.</summary>
+    public int Count { get; private set; }
+
+    /// <summary>The frames in use.</summary>
+    public Span<EspFrame> Frames => _frames.AsSpan(0, Count);
+
+    /// <summary>The SA of each frame.</summary>
+    public ReadOnlySpan<SecurityAssociation> Associations => _associations.AsSpan(0, Count);
+
+    /// <summary>The slot of each frame.</summary>
+    public ReadOnlySpan<int> Slots => _slots.AsSpan(0, Count);
+
+    /// <summary>Adds one; there is an entry for every slot of a batch.</summary>
+    public void Add(in EspFrame frame, SecurityAssociation association, int slot)
+    {
+        _frames[Count] = frame;
+        _associations[Count] = association;
+        _slots[Count] = slot;
+        Count++;
+    }
+
+    /// <summary>Where the run of frames of one SA that starts at <paramref name="start"/> ends.</summary>
+    public int EndOfRun(int start)
+    {
+        var association = _associations[start];
+        int end = start + 1;
+        while (end < Count && ReferenceEquals(_associations[end], association))
+        {
+            end++;
+        }
+
+        return end;
+    }
+
+    /// <summary>Forgets them, references to SAs included: an SA may be disposed between batches.</summary>
+    public void Clear()
+    {
+        _associations.AsSpan(0, Count).Clear();
+        Count = 0;
+    }
+}

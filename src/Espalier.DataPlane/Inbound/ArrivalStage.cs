@@ -1,0 +1,100 @@
+using System.Buffers.Binary;
+using Espalier.DataPlane.Batches;
+using Espalier.DataPlane.Counters;
+using Espalier.Io.Batches;
+using Espalier.Ipsec;
+using Espalier.Ipsec.Esp;
+using Espalier.Ipsec.Sad;
+
+namespace Espalier.DataPlane.Inbound;
+
+/// <summary>
+/// First stage inbound: what came from an outer socket is sorted out, and an ESP packet meets its SA and every check that needs no key,
+/// in the order of the kernel's xfrm_input:
+/// <code>
+///   keepalive │ cut off │ IKE │ SPI │ SAD │ state │ encapsulation │ length and alignment │ limits │ replay window
+/// </code>
+/// </summary>
+internal sealed class ArrivalStage(IpsecDatabase database, WorkerCounters counters)
+{
+    private const byte Keepalive = 0xFF;
+
+    /// <summary>Checks the packets of a batch. Those that go on stand in <paramref name="frames"/>; the others are counted.</summary>
+    public void Check(PacketBatch batch, IOuterSocket socket, FrameList frames)
+    {
+        bool isUdp = socket.LocalPort != 0;
+        for (int i = 0; i < batch.Count; i++)
+        {
+            var esp = batch.Packet(i);
+
+            // RFC 3948 §2.3: a keepalive is one byte, 0xFF. Nothing is changed by one.
+            if (isUdp && esp.Length == 1 && esp[0] == Keepalive)
+            {
+                counters.Add(TrafficCounter.Keepalives);
+                continue;
+            }
+
+            var reason = Check(batch[i], esp, isUdp, out var association, out ulong sequence);
+            if (reason == DropReason.None)
+            {
+                var frame = new EspFrame { Offset = batch[i].Offset, Length = esp.Length, Sequence = sequence };
+                frames.Add(frame, association!, i);
+            }
+            else
+            {
+                counters.Drop(reason);
+            }
+        }
+    }
+
+    private DropReason Check(in PacketSlot slot, ReadOnlySpan<byte> esp, bool isUdp, out SecurityAssociation? association, out ulong sequence)
+    {
+        association = null;
+        sequence = 0;
+        if (slot.Truncated)
+        {
+            return DropReason.InboundOversized;
+        }
+
+        if (esp.Length < sizeof(uint))
+        {
+            return DropReason.InboundMalformedEsp;
+        }
+
+        // RFC 3948 §2.2: four zero bytes in the place of the SPI mark an IKE message.
+        var spi = new Spi(BinaryPrimitives.ReadUInt32BigEndian(esp));
+        if (spi.Value == 0 && isUdp)
+        {
+            return DropReason.InboundIkeWithoutDaemon;
+        }
+
+        if (esp.Length < EspGeometry.HeaderLength)
+        {
+            return DropReason.InboundMalformedEsp;
+        }
+
+        if (spi.IsReserved)
+        {
+            return DropReason.InboundReservedSpi;
+        }
+
+        association = database.Sad.Find(new SaIdentity(spi, slot.Local));
+        if (association is null)
+        {
+            return DropReason.InboundUnknownSpi;
+        }
+
+        if (association.State == SaState.Valid && association.Encapsulation is not null != isUdp)
+        {
+            return DropReason.InboundEncapsulationMismatch;
+        }
+
+        var reason = EspDecapsulation.Check(association, esp, out sequence, out var notice);
+        if (notice is { } kind)
+        {
+            database.Events.TryPost(new IpsecEvent(kind, association, null, default, default, 0, 0));
+        }
+
+        return reason;
+    }
+}

@@ -1,0 +1,149 @@
+using Espalier.DataPlane.Batches;
+using Espalier.DataPlane.Counters;
+using Espalier.DataPlane.Workers;
+using Espalier.Io.Batches;
+using Espalier.Ipsec;
+using Espalier.Ipsec.Esp;
+using Espalier.Ipsec.Sad;
+using Espalier.Ipsec.Spd;
+using Espalier.Ipsec.Tunnel;
+using Espalier.Wire.Packets;
+
+namespace Espalier.DataPlane.Inbound;
+
+/// <summary>
+/// The inbound way of a packet, from an outer socket to the TUN (RFC 4301 §5.2, RFC 4303 §3.4), one class a stage, one batch at a time:
+/// <code>
+///   ── for the whole batch ──
+///   1  arrival: SPI, SA, encapsulation, length, limits, replay    ArrivalStage ──▶ keepalives end here
+///   2  open                                                       OpenStage      runs of one SA together
+///   ── in order, for each packet whose ICV was right ──
+///   3  replay window, use, padding, next header, TFC padding      EspDecapsulation.Commit
+///   4  the peer's address                                         MappingStage ──▶ MAPPING event
+///   5  parse, ports of fragments                                  InnerPacketParser, FragmentPorts
+///   6  the SA's own selector                                      SelectorStage
+///   7  DSCP and ECN                                               TunnelHeader
+///   8  policy                                                     PolicyCheckStage
+///   ── for the whole batch ──
+///   9  TUN                                                        DeliveryStage
+/// </code>
+/// A packet that leaves the way leaves it with one <see cref="DropReason"/>. Owned by one worker, which is inside its gate.
+/// </summary>
+internal sealed class InboundPipeline
+{
+    private readonly IpsecDatabase _database;
+    private readonly BatchClock _clock;
+    private readonly WorkerCounters _counters;
+    private readonly ArrivalStage _arrival;
+    private readonly MappingStage _mapping;
+    private readonly FragmentPorts _fragments = new();
+    private readonly PolicyCheckStage _policies;
+    private readonly DeliveryStage _delivery;
+    private readonly FrameList _arrived;
+
+    /// <summary>Composes the stages.</summary>
+    /// <param name="environment">What all pipelines share.</param>
+    /// <param name="counters">The worker's counters.</param>
+    public InboundPipeline(PipelineEnvironment environment, WorkerCounters counters)
+    {
+        _database = environment.Database;
+        _counters = counters;
+        _clock = new BatchClock(_database.Clock);
+        _arrival = new ArrivalStage(_database, counters);
+        _mapping = new MappingStage(_database, counters);
+        _policies = new PolicyCheckStage(_database, environment.LocalAddresses, _clock);
+        _delivery = new DeliveryStage(environment.Tunnel, counters, environment.Pool.SlotsPerBatch);
+        _arrived = new FrameList(environment.Pool.SlotsPerBatch);
+    }
+
+    /// <summary>Handles what a socket received, each an ESP packet or a UDP payload at its slot's place. The slots are used up afterwards.</summary>
+    public void Process(PacketBatch batch, IOuterSocket socket)
+    {
+        _clock.Update();
+        _counters.Add(TrafficCounter.Batches);
+        _counters.Add(TrafficCounter.OuterPacketsRead, batch.Count);
+        _arrival.Check(batch, socket, _arrived);
+        OpenStage.Open(batch, _arrived);
+
+        var frames = _arrived.Frames;
+        for (int i = 0; i < frames.Length; i++)
+        {
+            var reason = Handle(batch, frames[i], _arrived.Associations[i], _arrived.Slots[i]);
+            if (reason == DropReason.None)
+            {
+                _delivery.Add(_arrived.Slots[i]);
+            }
+            else
+            {
+                _counters.Drop(reason);
+            }
+        }
+
+        _delivery.Deliver(batch);
+        _arrived.Clear();
+    }
+
+    private DropReason Handle(PacketBatch batch, in EspFrame frame, SecurityAssociation association, int index)
+    {
+        if (frame.Result != DropReason.None)
+        {
+            EspDecapsulation.CountFailure(association, frame.Result);
+            return frame.Result;
+        }
+
+        ref var slot = ref batch[index];
+        var opened = batch.Buffer.AsSpan(frame.Offset, frame.Length);
+        var reason = EspDecapsulation.Commit(association, frame.Sequence, opened, _clock.UnixSeconds, out var inner, out var notice);
+        if (notice is { } kind)
+        {
+            _database.Events.TryPost(new IpsecEvent(kind, association, null, default, default, 0, 0));
+        }
+
+        // A dummy packet and one with a bad trailer are authentic too, and say where the peer is. A replayed one says where an attacker is.
+        if (IsAuthenticAndNew(reason))
+        {
+            _mapping.Check(association, slot);
+        }
+
+        if (reason != DropReason.None)
+        {
+            return reason;
+        }
+
+        slot.Offset = frame.Offset + inner.Offset;
+        slot.Length = inner.Length;
+        return CheckInner(association, batch.Packet(index), slot.TrafficClass);
+    }
+
+    private static bool IsAuthenticAndNew(DropReason reason) => reason is
+        DropReason.None or DropReason.InboundDummy or DropReason.InboundBadPadding or DropReason.InboundBadNextHeader
+        or DropReason.InboundMalformedInner;
+
+    private DropReason CheckInner(SecurityAssociation association, Span<byte> packet, byte outerTrafficClass)
+    {
+        if (!InnerPacketParser.TryParse(packet, out var summary))
+        {
+            return DropReason.InboundMalformedInner;
+        }
+
+        if (!_fragments.TryResolve(summary, _clock.Milliseconds, out var flow))
+        {
+            return DropReason.InboundFragmentWithoutPorts;
+        }
+
+        var reason = SelectorStage.Check(association, flow);
+        if (reason != DropReason.None)
+        {
+            return reason;
+        }
+
+        // RFC 6040 §4.2.
+        bool ecnPermitted = TunnelHeader.TryDecapsulate(packet, outerTrafficClass, association.Flags, out var alert);
+        if (alert != EcnAlert.None)
+        {
+            _counters.Add(TrafficCounter.EcnAlerts);
+        }
+
+        return ecnPermitted ? _policies.Check(association, flow, summary.TotalLength) : DropReason.InboundEcnForbidden;
+    }
+}

@@ -1,0 +1,224 @@
+using Espalier.DataPlane.Batches;
+using Espalier.DataPlane.Counters;
+using Espalier.DataPlane.PathMtu;
+using Espalier.DataPlane.Workers;
+using Espalier.Io.Batches;
+using Espalier.Ipsec;
+using Espalier.Ipsec.Sad;
+using Espalier.Ipsec.Spd;
+using Espalier.Wire.Fragmentation;
+using Espalier.Wire.Packets;
+
+namespace Espalier.DataPlane.Outbound;
+
+/// <summary>
+/// The outbound way of a packet, from the TUN to the outer sockets (RFC 4301 §5.1, RFC 4303 §3.3), one class a stage, one batch at a time:
+/// <code>
+///   1  parse                     InnerPacketParser
+///   2  ports of fragments        FragmentPorts
+///   3  policy                    PolicyStage ───────────▶ BypassStage (in clear)
+///   4  security association      AssociationStage ──────▶ ACQUIRE event
+///   5  size                      SizeStage ─────────────▶ ICMP error, or IPv4 fragments in a second batch
+///   6  ESP around the packet     EncapsulationStage
+///   ── for the whole batch ──
+///   7  seal                      SealStage               runs of one SA together
+///   8  send                      TransmitStage           those of one socket together
+/// </code>
+/// A packet that leaves the way leaves it with one <see cref="DropReason"/>. Owned by one worker, which is inside its gate.
+/// </summary>
+internal sealed class OutboundPipeline
+{
+    private readonly BatchPool _pool;
+    private readonly BatchClock _clock;
+    private readonly WorkerCounters _counters;
+    private readonly int _defaultPathMtu;
+    private readonly FragmentPorts _fragments = new();
+    private readonly PolicyStage _policies;
+    private readonly BypassStage _bypass;
+    private readonly AssociationStage _associations;
+    private readonly IcmpErrorSender _icmp;
+    private readonly EncapsulationStage _encapsulation;
+    private readonly SealStage _seal;
+    private readonly TransmitStage _transmit;
+    private readonly FrameList _pending;
+
+    /// <summary>Composes the stages.</summary>
+    /// <param name="environment">What all pipelines share.</param>
+    /// <param name="counters">The worker's counters.</param>
+    public OutboundPipeline(PipelineEnvironment environment, WorkerCounters counters)
+    {
+        var database = environment.Database;
+        _pool = environment.Pool;
+        _counters = counters;
+        _defaultPathMtu = environment.DefaultPathMtu;
+        _clock = new BatchClock(database.Clock);
+        _policies = new PolicyStage(database.Spd, _clock);
+        _bypass = new BypassStage(environment.Bypass, _clock, counters);
+        _associations = new AssociationStage(database, _clock, counters);
+        _icmp = new IcmpErrorSender(environment.Icmp, _clock, counters);
+        _encapsulation = new EncapsulationStage(database, _clock);
+        _seal = new SealStage(counters);
+        var errors = new OuterErrorReader(database, environment.LocalPathMtu, counters, _defaultPathMtu);
+        _transmit = new TransmitStage(
+            database, environment.Sockets, errors, environment.LocalPathMtu, counters, _pool.SlotsPerBatch, _defaultPathMtu);
+        _pending = new FrameList(_pool.SlotsPerBatch);
+    }
+
+    /// <summary>Handles the packets of a batch, each an IP packet at its slot's place. The slots are used up afterwards.</summary>
+    public void Process(PacketBatch batch)
+    {
+        _clock.Update();
+        _counters.Add(TrafficCounter.Batches);
+        _counters.Add(TrafficCounter.TunPacketsRead, batch.Count);
+        for (int i = 0; i < batch.Count; i++)
+        {
+            var reason = Handle(batch, i);
+            if (reason != DropReason.None)
+            {
+                _counters.Drop(reason);
+            }
+        }
+
+        Flush(batch);
+    }
+
+    private DropReason Handle(PacketBatch batch, int index)
+    {
+        if (batch[index].Truncated)
+        {
+            return DropReason.OutboundOversized;
+        }
+
+        var packet = batch.Packet(index);
+        if (!InnerPacketParser.TryParse(packet, out var summary))
+        {
+            return DropReason.OutboundMalformedInner;
+        }
+
+        if (!_fragments.TryResolve(summary, _clock.Milliseconds, out var flow))
+        {
+            return DropReason.OutboundFragmentWithoutPorts;
+        }
+
+        switch (_policies.Decide(flow, summary.TotalLength, out var policy, out var reason))
+        {
+            case OutboundVerdict.Protect:
+                break;
+            case OutboundVerdict.Bypass:
+                return _bypass.Send(packet[..summary.TotalLength], summary.Version);
+            default:
+                return reason;
+        }
+
+        if (_associations.Resolve(policy!, flow) is { } association)
+        {
+            return Protect(batch, index, association, summary);
+        }
+
+        // The kernel's xfrm_tmpl_resolve: an optional template without SA is left out, and the packet goes on without it.
+        return policy!.Templates[0].Optional
+            ? _bypass.Send(packet[..summary.TotalLength], summary.Version)
+            : DropReason.OutboundNoSa;
+    }
+
+    private DropReason Protect(PacketBatch batch, int index, SecurityAssociation association, in PacketSummary summary)
+    {
+        int pathMtu = PathMtuRules.Effective(association, _defaultPathMtu);
+        var verdict = SizeStage.Decide(association, summary, pathMtu, out int mtu);
+        switch (verdict)
+        {
+            case SizeVerdict.TooBig:
+                _icmp.TooBig(batch.Packet(index)[..summary.TotalLength], summary, mtu);
+                return DropReason.OutboundTooBig;
+            case SizeVerdict.Fragment:
+                return ProtectFragments(batch, index, association, mtu, pathMtu);
+            default:
+                return Encapsulate(batch, index, association, summary, pathMtu, verdict == SizeVerdict.FitsInOuterFragments);
+        }
+    }
+
+    private DropReason Encapsulate(
+        PacketBatch batch, int index, SecurityAssociation association, in PacketSummary summary, int pathMtu, bool mayFragmentOutside)
+    {
+        var reason = _encapsulation.Prepare(association, batch, index, summary, pathMtu, mayFragmentOutside, out var frame);
+        if (reason == DropReason.None)
+        {
+            _pending.Add(frame, association, index);
+        }
+
+        return reason;
+    }
+
+    // The packets before it are sent first, so that sequence numbers leave in order; then its fragments, from a batch of their own.
+    private DropReason ProtectFragments(PacketBatch batch, int index, SecurityAssociation association, int mtu, int pathMtu)
+    {
+        if (!IPv4Fragmenter.TryCreate(batch.Packet(index), mtu, out var fragmenter))
+        {
+            return DropReason.OutboundMalformedInner;
+        }
+
+        if (_pool.TryRent() is not { } extra)
+        {
+            return DropReason.PoolEmpty;
+        }
+
+        Flush(batch);
+        _counters.Add(TrafficCounter.FragmentedPackets);
+        bool more = true;
+        while (more)
+        {
+            more = FillWithFragments(extra, ref fragmenter);
+            EncapsulateFragments(extra, association, mtu, pathMtu);
+        }
+
+        _pool.Return(extra);
+        return DropReason.None;
+    }
+
+    private static bool FillWithFragments(PacketBatch extra, ref IPv4Fragmenter fragmenter)
+    {
+        extra.Clear();
+        while (extra.Count < extra.Capacity)
+        {
+            int index = extra.Count;
+            int offset = extra.SlotStart(index) + extra.Headroom;
+            if (!fragmenter.TryWriteNext(extra.Buffer.AsSpan(offset, extra.SlotSize - extra.Headroom), out int length))
+            {
+                return false;
+            }
+
+            extra[index] = new PacketSlot { Offset = offset, Length = length };
+            extra.Count++;
+        }
+
+        return true;
+    }
+
+    private void EncapsulateFragments(PacketBatch extra, SecurityAssociation association, int mtu, int pathMtu)
+    {
+        bool mayFragmentOutside = mtu > association.InnerMtu(pathMtu);
+        for (int i = 0; i < extra.Count; i++)
+        {
+            _counters.Add(TrafficCounter.FragmentsCreated);
+            var reason = InnerPacketParser.TryParse(extra.Packet(i), out var summary)
+                ? Encapsulate(extra, i, association, summary, pathMtu, mayFragmentOutside)
+                : DropReason.OutboundMalformedInner;
+            if (reason != DropReason.None)
+            {
+                _counters.Drop(reason);
+            }
+        }
+
+        Flush(extra);
+    }
+
+    private void Flush(PacketBatch batch)
+    {
+        if (_pending.Count > 0)
+        {
+            _seal.Seal(batch, _pending);
+            _transmit.Send(batch, _pending);
+            _pending.Clear();
+        }
+    }
+}

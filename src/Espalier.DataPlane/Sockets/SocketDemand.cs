@@ -1,0 +1,156 @@
+using Espalier.Ipsec;
+using Espalier.Ipsec.Sad;
+using Espalier.Wire.Addresses;
+
+namespace Espalier.DataPlane.Sockets;
+
+/// <summary>
+/// Keeps the outer sockets that the SAs need: opens one before the first SA with its version and port is added (so that NEWSA can be refused
+/// if that fails), and gives it up after the last one is removed. Sockets opened at start stay. Control thread only.
+/// </summary>
+internal sealed class SocketDemand : IDisposable
+{
+    private readonly IpsecDatabase _database;
+    private readonly OuterSocketTable _table;
+    private readonly ILocalAddresses _localAddresses;
+    private readonly Func<SecurityAssociation, string?> _admit;
+    private readonly HashSet<SocketKey> _permanent = [];
+    private readonly Dictionary<SocketKey, int> _users = [];
+    private readonly Dictionary<SecurityAssociation, SocketKey[]> _keysOf = [];
+
+    /// <summary>Listens to the SAD.</summary>
+    public SocketDemand(IpsecDatabase database, OuterSocketTable table, ILocalAddresses localAddresses)
+    {
+        _database = database;
+        _table = table;
+        _localAddresses = localAddresses;
+        _admit = Admit;
+        database.Admission = _admit;
+        database.Sad.Added += OnAdded;
+        database.Sad.Removed += OnRemoved;
+    }
+
+    /// <summary>Told why a socket could not be opened for an SA that was added without being asked for first.</summary>
+    public Action<SecurityAssociation, string>? Failed { get; set; }
+
+    /// <summary>Opens a socket that stays until the end.</summary>
+    /// <returns>Null, or why it cannot be opened.</returns>
+    public string? OpenPermanent(IpVersion version, ushort port)
+    {
+        string? error = _table.Open(version, port);
+        if (error is null)
+        {
+            _permanent.Add(new SocketKey(version, port));
+        }
+
+        return error;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _database.Sad.Added -= OnAdded;
+        _database.Sad.Removed -= OnRemoved;
+        if (ReferenceEquals(_database.Admission, _admit))
+        {
+            _database.Admission = null;
+        }
+    }
+
+    // Also asked when UPDSA has changed the ports of an SA that stands in the SAD.
+    private string? Admit(SecurityAssociation association)
+    {
+        if (association.Transform is null)
+        {
+            return null;
+        }
+
+        var keys = KeysOf(association);
+        foreach (var key in keys)
+        {
+            if (_table.Open(key.Version, key.Port) is { } error)
+            {
+                return error;
+            }
+        }
+
+        if (_keysOf.TryGetValue(association, out var before) && !before.AsSpan().SequenceEqual(keys))
+        {
+            Register(association, keys);
+            Release(before);
+        }
+
+        return null;
+    }
+
+    private void OnAdded(SecurityAssociation association)
+    {
+        if (Admit(association) is { } error)
+        {
+            Failed?.Invoke(association, error);
+        }
+
+        if (association.Transform is not null)
+        {
+            Register(association, KeysOf(association));
+        }
+    }
+
+    private void OnRemoved(SecurityAssociation association)
+    {
+        if (_keysOf.Remove(association, out var keys))
+        {
+            Release(keys);
+        }
+    }
+
+    private void Register(SecurityAssociation association, SocketKey[] keys)
+    {
+        _keysOf[association] = keys;
+        foreach (var key in keys)
+        {
+            _users[key] = _users.GetValueOrDefault(key) + 1;
+        }
+    }
+
+    private void Release(SocketKey[] keys)
+    {
+        foreach (var key in keys)
+        {
+            int left = _users.GetValueOrDefault(key) - 1;
+            if (left > 0)
+            {
+                _users[key] = left;
+                continue;
+            }
+
+            _users.Remove(key);
+            if (!_permanent.Contains(key))
+            {
+                _table.Retire(key.Version, key.Port);
+            }
+        }
+    }
+
+    // An inbound SA is received on its destination port, an outbound SA is sent from its source port. An SA between two addresses of this
+    // host is both; one between two of other hosts (the address is not configured yet) is taken for outbound.
+    private SocketKey[] KeysOf(SecurityAssociation association)
+    {
+        var version = association.Source.Version;
+        if (association.Encapsulation is not { } encapsulation)
+        {
+            return [new SocketKey(version, 0)];
+        }
+
+        if (!_localAddresses.IsLocal(association.Id.Destination))
+        {
+            return [new SocketKey(version, encapsulation.SourcePort)];
+        }
+
+        return _localAddresses.IsLocal(association.Source) && encapsulation.SourcePort != encapsulation.DestinationPort
+            ? [new SocketKey(version, encapsulation.DestinationPort), new SocketKey(version, encapsulation.SourcePort)]
+            : [new SocketKey(version, encapsulation.DestinationPort)];
+    }
+
+    private readonly record struct SocketKey(IpVersion Version, ushort Port);
+}
