@@ -354,12 +354,17 @@ static int connect_control(void)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     struct timeval patience = { .tv_sec = ANSWER_MS / 1000 };
+    socklen_t length = sizeof address;
     memcpy(address.sun_path, control_path, sizeof address.sun_path);
+    if (control_path[0] == '@') {       /* an abstract name ends where the length says */
+        length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(control_path));
+        address.sun_path[0] = 0;
+    }
     int lease = real_socket()(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     if (lease < 0)
         return -1;
     real_setsockopt()(lease, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-    if (real_connect()(lease, (struct sockaddr *)&address, sizeof address) == 0)
+    if (real_connect()(lease, (struct sockaddr *)&address, length) == 0)
         return lease;
     int saved = errno;
     real_close()(lease);

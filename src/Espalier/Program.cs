@@ -1,1 +1,3 @@
-return 0;
+using Espalier.CommandLine;
+
+return RootCommandFactory.Invoke(args, Console.Out, Console.Error);

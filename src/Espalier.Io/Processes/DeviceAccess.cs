@@ -1,0 +1,14 @@
+using Espalier.Io.Interop;
+
+namespace Espalier.Io.Processes;
+
+/// <summary>Tries what a program may do, without doing it.</summary>
+public static class DeviceAccess
+{
+    /// <summary>Opens a device for reading and writing, and closes it. Returns 0 or the errno.</summary>
+    public static int TryOpen(string path)
+    {
+        using var descriptor = new SafeDescriptor(Libc.open(path, Files.O_RDWR | Files.O_CLOEXEC | Files.O_NONBLOCK));
+        return descriptor.IsInvalid ? Errno.Last : 0;
+    }
+}

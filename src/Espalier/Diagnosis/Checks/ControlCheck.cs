@@ -1,0 +1,36 @@
+using Espalier.Control;
+using Espalier.Io;
+using Espalier.Io.Interop;
+
+namespace Espalier.Diagnosis.Checks;
+
+/// <summary>A data plane that runs already.</summary>
+internal static class ControlCheck
+{
+    internal static IEnumerable<Finding> Examine(string control)
+    {
+        yield return Ask(control);
+    }
+
+    private static Finding Ask(string control)
+    {
+        try
+        {
+            using var connection = new ControlConnection(control);
+            connection.Probe();
+            return new Finding(Severity.Note, "control", $"a data plane answers on {control}: a second one needs another --control, --tun, --table and port");
+        }
+        catch (ControlRefusedException refusal)
+        {
+            return new Finding(
+                Severity.Warning, "control", $"a data plane on {control} refuses this user or network namespace: {refusal.Message}",
+                "run programs in its network namespace, and allow their user with --allow-user or --allow-group");
+        }
+        catch (DeviceException exception)
+        {
+            return exception.Error is Errno.ENOENT or Errno.ECONNREFUSED
+                ? new Finding(Severity.Good, "control", $"no data plane on {control} yet")
+                : new Finding(Severity.Warning, "control", exception.Message);
+        }
+    }
+}

@@ -1,0 +1,27 @@
+namespace Espalier.Diagnosis.Checks;
+
+/// <summary>Reverse path filtering, source validation by mark, forwarding.</summary>
+internal static class RoutingCheck
+{
+    private const int Strict = 1;
+
+    internal static IEnumerable<Finding> Examine(HostView host)
+    {
+        string[] strict =
+        [
+            .. host.Names("/proc/sys/net/ipv4/conf").Where(name => name != "default" && host.Number($"/proc/sys/net/ipv4/conf/{name}/rp_filter") == Strict),
+        ];
+        yield return strict.Length == 0
+            ? new Finding(Severity.Good, "rp_filter", "no strict reverse path filtering")
+            : new Finding(
+                Severity.Note, "rp_filter", $"strict for {string.Join(", ", strict)}: 'espalier run' marks what is for this host and sets src_valid_mark (needs nftables)",
+                "without nftables set it to 2 (loose) where a selector covers the peer's own address");
+        long v4 = host.Number("/proc/sys/net/ipv4/ip_forward") ?? 0, v6 = host.Number("/proc/sys/net/ipv6/conf/all/forwarding") ?? 0;
+        if (v4 == 0 || v6 == 0)
+        {
+            yield return new Finding(
+                Severity.Note, "forwarding", v4 == 0 && v6 == 0 ? "off: only this host's own traffic is protected" : $"off for {(v4 == 0 ? "IPv4" : "IPv6")}",
+                "for a gateway: 'sysctl -w net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1'");
+        }
+    }
+}

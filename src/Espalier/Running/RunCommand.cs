@@ -1,0 +1,118 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using System.Globalization;
+using Espalier.CommandLine;
+using Espalier.Io.Processes;
+using Microsoft.Extensions.Logging;
+
+namespace Espalier.Running;
+
+/// <summary>`espalier run`: the data plane.</summary>
+internal static class RunCommand
+{
+    private const int LongestInterfaceName = 15;
+
+    private const string Notes = """
+        It stays in the foreground, logs to standard error (in systemd's format under a journal), prints 'ready' on standard
+        output when programs may connect, and tells systemd (Type=notify, WatchdogSec=). SIGTERM and SIGINT end it: TUN, rules,
+        routes, nftables table and socket are removed, SAs and policies forgotten, keys zeroed.
+
+        What it adds to the host while it runs:
+          TUN                the device of --tun, silent: no link-local address, no router solicitation
+          ip rule            one each for IPv4 and IPv6: 'pref 210 not fwmark 0x4550 lookup 4550'
+          table 4550         a route into the TUN for each protected destination, and the same as unreachable behind it, so that after
+                             a crash protected traffic fails closed until the next start and clean stop
+          nftables           table inet espalier_<tun>: drops what arrives in clear although a policy protects it, and marks what
+                             is for this host, for strict reverse path filtering; without nftables the start says that this is off
+          sockets            UDP port 4500 and protocol 50, for IPv4 and IPv6
+
+        It needs CAP_NET_ADMIN and CAP_NET_RAW (root, or a user namespace of one's own) and /dev/net/tun. 'espalier doctor' checks.
+
+        Who may connect to the control socket: root, the user who runs this, and whom --allow-user and --allow-group name
+        (a daemon that drops its rights, such as charon running as user strongswan, must be named to come back after a restart).
+
+        Examples:
+          espalier run
+          espalier run --allow-user strongswan --log-level debug
+          espalier run --control /run/espalier-b.sock --tun espb --encap-port 0 --table 4551 --rule-priority 211
+
+        Exit codes: 0 stopped by a signal; 1 could not start or lost its device (one line says why and what to do, and nothing
+        is left behind); 2 bad option; 70 a bug.
+        """;
+
+    /// <summary>The command.</summary>
+    internal static Command Create()
+    {
+        var control = Defaults.ControlOption();
+        control.Description = "Control socket to listen on; @NAME is an abstract one";
+        var tun = new Option<string>("--tun") { Description = "Name of the TUN device to make", HelpName = "NAME", DefaultValueFactory = _ => "esp0" };
+        tun.Validators.Add(CheckInterfaceName);
+        var port = Numbers.Option("--encap-port", "UDP port for encapsulated ESP; 0 = none, only protocol 50", 4500, 0, 65535, "PORT");
+        var mark = Numbers.Option("--mark", "Firewall mark (SO_MARK) of what must not enter the tunnel; hexadecimal with 0x", Defaults.Mark, 1, uint.MaxValue);
+        var table = Numbers.Option("--table", "Routing table for protected destinations", Defaults.Table, 1, uint.MaxValue - 1);
+        var priority = Numbers.Option("--rule-priority", "Preference of the routing rules; before charon's 220 and the main table's 32766", Defaults.RulePriority, 1, 32765);
+        var users = new Option<string[]>("--allow-user") { Description = "A user who may use the control socket; may be repeated", HelpName = "USER" };
+        users.Validators.Add(result => CheckNames(result, "user", UserDirectory.FindUser));
+        var groups = new Option<string[]>("--allow-group") { Description = "A group whose members may use the control socket; may be repeated", HelpName = "GROUP" };
+        groups.Validators.Add(result => CheckNames(result, "group", UserDirectory.FindGroup));
+        var buffer = Numbers.Option("--rcvbuf", "Receive buffer of each outer socket, the queue that holds bursts", 4 << 20, 4096, 1 << 30, "BYTES");
+        var level = new Option<LogLevel>("--log-level") { Description = "trace, debug, information, warning, error, critical or none", HelpName = "LEVEL", DefaultValueFactory = _ => LogLevel.Information };
+        level.CustomParser = ParseLevel;
+
+        var command = new Command("run", "Run the data plane in the foreground.") { control, tun, port, mark, table, priority, users, groups, buffer, level };
+        NotedHelp.AddTo(command, Notes);
+        command.SetAction(parsed => DaemonProgram.Run(
+            new RunOptions
+            {
+                ControlPath = Defaults.Absolute(parsed.GetValue(control)!),
+                TunName = parsed.GetValue(tun)!,
+                EncapsulationPort = (ushort)parsed.GetValue(port),
+                Mark = parsed.GetValue(mark),
+                Table = parsed.GetValue(table),
+                RulePriority = parsed.GetValue(priority),
+                AllowedUsers = [.. (parsed.GetValue(users) ?? []).Select(name => UserDirectory.FindUser(name)!.Value)],
+                AllowedGroups = [.. (parsed.GetValue(groups) ?? []).Select(name => UserDirectory.FindGroup(name)!.Value)],
+                ReceiveBufferBytes = (int)parsed.GetValue(buffer),
+                LogLevel = parsed.GetValue(level),
+            },
+            parsed.InvocationConfiguration.Output,
+            parsed.InvocationConfiguration.Error));
+        return command;
+    }
+
+    // The kernel's dev_valid_name, and no '%', which makes a pattern of it.
+    private static void CheckInterfaceName(OptionResult result)
+    {
+        string name = result.GetValueOrDefault<string>() ?? "";
+        if (name.Length is 0 or > LongestInterfaceName || name is "." or ".." || name.Any(c => c is <= ' ' or > '~' or '/' or ':' or '%'))
+        {
+            result.AddError($"--tun takes an interface name of 1 to {LongestInterfaceName} characters without spaces, '/', ':' and '%', not '{name}'");
+        }
+    }
+
+    private static void CheckNames(OptionResult result, string kind, Func<string, uint?> find)
+    {
+        foreach (string name in (result.GetValueOrDefault<string[]>() ?? []).Where(name => find(name) is null))
+        {
+            result.AddError($"--allow-{kind}: there is no {kind} '{name}'");
+        }
+    }
+
+    private static LogLevel ParseLevel(ArgumentResult result)
+    {
+        string text = result.Tokens.Count == 1 ? result.Tokens[0].Value : "";
+        switch (text.ToLower(CultureInfo.InvariantCulture))
+        {
+            case "trace": return LogLevel.Trace;
+            case "debug": return LogLevel.Debug;
+            case "information" or "info": return LogLevel.Information;
+            case "warning" or "warn": return LogLevel.Warning;
+            case "error": return LogLevel.Error;
+            case "critical": return LogLevel.Critical;
+            case "none": return LogLevel.None;
+            default:
+                result.AddError($"--log-level takes trace, debug, information, warning, error, critical or none, not '{text}'");
+                return LogLevel.Information;
+        }
+    }
+}

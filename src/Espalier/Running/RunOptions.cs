@@ -1,0 +1,38 @@
+using Espalier.CommandLine;
+using Microsoft.Extensions.Logging;
+
+namespace Espalier.Running;
+
+/// <summary>What `espalier run` was asked for; checked.</summary>
+internal sealed record RunOptions
+{
+    /// <summary>Path of the control socket, absolute, or @NAME.</summary>
+    internal string ControlPath { get; init; } = Defaults.ControlPath;
+
+    /// <summary>Name of the TUN device.</summary>
+    internal string TunName { get; init; } = "esp0";
+
+    /// <summary>Firewall mark of everything that must not enter the tunnel.</summary>
+    internal uint Mark { get; init; } = Defaults.Mark;
+
+    /// <summary>Routing table for the protected destinations.</summary>
+    internal uint Table { get; init; } = Defaults.Table;
+
+    /// <summary>Preference of the routing rules.</summary>
+    internal uint RulePriority { get; init; } = Defaults.RulePriority;
+
+    /// <summary>UDP port for encapsulated ESP, 0 = none.</summary>
+    internal ushort EncapsulationPort { get; init; } = 4500;
+
+    /// <summary>Users who may use the control socket besides root and the user of this process.</summary>
+    internal IReadOnlyList<uint> AllowedUsers { get; init; } = [];
+
+    /// <summary>Groups whose members may use the control socket.</summary>
+    internal IReadOnlyList<uint> AllowedGroups { get; init; } = [];
+
+    /// <summary>Receive buffer of each outer socket in bytes.</summary>
+    internal int ReceiveBufferBytes { get; init; } = 4 << 20;
+
+    /// <summary>Least level that is logged.</summary>
+    internal LogLevel LogLevel { get; init; } = LogLevel.Information;
+}
