@@ -43,7 +43,7 @@ public static class EspTransformFactory
         bool extendedSequenceNumbers,
         [NotNullWhen(true)] out EspTransform? transform,
         [NotNullWhen(false)] out string? error) =>
-        TryCreate(algorithms, extendedSequenceNumbers, IvEntropy.System, out transform, out error);
+        TryCreate(algorithms, extendedSequenceNumbers, IvEntropy.Shared, out transform, out error);
 
     /// <summary>As above, with the source of IVs that a test chooses.</summary>
     internal static bool TryCreate(

@@ -9,7 +9,7 @@ namespace Espalier.Ipsec.Algorithms;
 internal abstract class IvEntropy
 {
     /// <summary>The operating system's generator, read in runs of <see cref="SystemIvEntropy.PoolLength"/> bytes.</summary>
-    public static IvEntropy System { get; } = new SystemIvEntropy();
+    public static IvEntropy Shared { get; } = new SystemIvEntropy();
 
     /// <summary>Fills <paramref name="destination"/>, at most 64 bytes.</summary>
     public abstract void Fill(Span<byte> destination);

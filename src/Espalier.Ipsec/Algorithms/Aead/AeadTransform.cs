@@ -112,7 +112,8 @@ internal abstract class AeadTransform : EspTransform
         }
 
         packet[..4].CopyTo(aad);
-        BinaryPrimitives.WriteUInt64BigEndian(aad[4..], sequence);
+        BinaryPrimitives.WriteUInt32BigEndian(aad[4..], (uint)(sequence >> 32));
+        packet[4..EspGeometry.HeaderLength].CopyTo(aad[8..]);
         return LongestAad;
     }
 

@@ -56,7 +56,7 @@ internal sealed class AesGmacTransform(ReadOnlySpan<byte> key, ReadOnlySpan<byte
         }
 
         packet[4..length].CopyTo(packet[(4 + HighLength)..]);
-        BinaryPrimitives.WriteUInt64BigEndian(packet[4..], sequence);
+        BinaryPrimitives.WriteUInt32BigEndian(packet[4..], (uint)(sequence >> 32));
         return packet[..(length + HighLength)];
     }
 

@@ -1,0 +1,54 @@
+namespace Espalier.Ipsec.Tests.Algorithms.Vectors;
+
+/// <summary>Published vectors of the ciphers.</summary>
+internal static class CipherVectors
+{
+    // AES-CBC: source, key, IV, plaintext, ciphertext.
+    public static readonly TheoryData<string, string, string, string, string> AesCbc = new()
+    {
+        { "RFC 3602 section 4 case 1", "06a9214036b8a15b512e03d534120006", "3dafba429d9eb430b422da802c9fac41", "53696e676c6520626c6f636b206d7367", "e353779c1079aeb82708942dbe77181a" },
+        { "RFC 3602 section 4 case 2", "c286696d887c9aa0611bbb3e2025a45a", "562e17996d093d28ddb3ba695a2e6f58", "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f", "d296cd94c2cccf8a3a863028b5e1dc0a7586602d253cfff91b8266bea6d61ab1" },
+        { "RFC 3602 section 4 case 3", "56e47a38c5598974bc46903dba290349", "8ce82eefbea0da3c44699ed7db51b7d9", "a0a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3b4b5b6b7b8b9babbbcbdbebfc0c1c2c3c4c5c6c7c8c9cacbcccdcecfd0d1d2d3d4d5d6d7d8d9dadbdcdddedf", "c30e32ffedc0774e6aff6af0869f71aa0f3af07a9a31a9c684db207eb0ef8e4e35907aa632c3ffdf868bb7b29d3d46ad83ce9f9a102ee99d49a53e87f4c3da55" },
+        { "NIST SP 800-38A F.2.1", "2b7e151628aed2a6abf7158809cf4f3c", "000102030405060708090a0b0c0d0e0f", "6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e5130c81c46a35ce411e5fbc1191a0a52eff69f2445df4f9b17ad2b417be66c3710", "7649abac8119b246cee98e9b12e9197d5086cb9b507219ee95db113a917678b273bed6b8e3c1743b7116e69e222295163ff1caa1681fac09120eca307586e1a7" },
+        { "NIST SP 800-38A F.2.3", "8e73b0f7da0e6452c810f32b809079e562f8ead2522c6b7b", "000102030405060708090a0b0c0d0e0f", "6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e5130c81c46a35ce411e5fbc1191a0a52eff69f2445df4f9b17ad2b417be66c3710", "4f021db243bc633d7178183a9fa071e8b4d9ada9ad7dedf4e5e738763f69145a571b242012fb7ae07fa9baac3df102e008b0e27988598881d920a9e64f5615cd" },
+        { "NIST SP 800-38A F.2.5", "603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4", "000102030405060708090a0b0c0d0e0f", "6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e5130c81c46a35ce411e5fbc1191a0a52eff69f2445df4f9b17ad2b417be66c3710", "f58c4c04d6e5f1ba779eabfb5f7bfbd69cfc4e967edb808d679f777bc6702c7d39f23369a9d9bacfa530e26304231461b2eb05e2c39be9fcda6c19078c6a9d1b" },
+    };
+
+    // 3DES-CBC: NIST CAVS, TDES multi-block message test (TCBCMMT3, three keys).
+    // Source, key, IV, plaintext, ciphertext.
+    public static readonly TheoryData<string, string, string, string, string> TripleDesCbc = new()
+    {
+        { "NIST CAVS TCBCMMT3, encrypt, count 0", "627f460e08104a1043cd265d5840eaf1313edf97df2a8a8c", "8e29f75ea77e5475", "326a494cd33fe756", "b22b8d66de970692" },
+        { "NIST CAVS TCBCMMT3, encrypt, count 1", "37ae5ebf46dff2dc0754b94f31cbb3855e7fd36dc870bfae", "3d1de3cc132e3b65", "84401f78fe6c10876d8ea23094ea5309", "7b1f7c7e3b1c948ebd04a75ffba7d2f5" },
+    };
+
+    // Camellia: RFC 4312 section 2 names RFC 3713 for the cipher and its vectors; the NESSIE vectors are those of the submission.
+    // Each is one block, so a CBC with a zero IV gives it. Chains of blocks are compared with OpenSSL in OracleTests.
+    // Source, key, IV, plaintext, ciphertext.
+    public static readonly TheoryData<string, string, string, string, string> CamelliaCbc = new()
+    {
+        { "RFC 3713 appendix A, 128-bit key", "0123456789abcdeffedcba9876543210", "00000000000000000000000000000000", "0123456789abcdeffedcba9876543210", "67673138549669730857065648eabe43" },
+        { "RFC 3713 appendix A, 192-bit key", "0123456789abcdeffedcba98765432100011223344556677", "00000000000000000000000000000000", "0123456789abcdeffedcba9876543210", "b4993401b3e996f84ee5cee7d79b09b9" },
+        { "RFC 3713 appendix A, 256-bit key", "0123456789abcdeffedcba987654321000112233445566778899aabbccddeeff", "00000000000000000000000000000000", "0123456789abcdeffedcba9876543210", "9acc237dff16d76c20ef7c919e3a7509" },
+        { "NESSIE Camellia set 8, 128 bits, vector 0", "000102030405060708090a0b0c0d0e0f", "00000000000000000000000000000000", "410e33f316df4a72aa2bcd4114e2314d", "00112233445566778899aabbccddeeff" },
+        { "NESSIE Camellia set 8, 128 bits, vector 1", "2bd6459f82c5b300952c49104881ff48", "00000000000000000000000000000000", "78357866fd8b2caed4d1bba3cfd5340a", "ea024714ad5c4d84ea024714ad5c4d84" },
+        { "NESSIE Camellia set 8, 192 bits, vector 0", "000102030405060708090a0b0c0d0e0f1011121314151617", "00000000000000000000000000000000", "941ac6453c3f48a169c2f4fe2bbe5532", "00112233445566778899aabbccddeeff" },
+        { "NESSIE Camellia set 8, 192 bits, vector 1", "2bd6459f82c5b300952c49104881ff482bd6459f82c5b300", "00000000000000000000000000000000", "292c5bbfd772ad279509120f3f0acd48", "ea024714ad5c4d84ea024714ad5c4d84" },
+        { "NESSIE Camellia set 8, 256 bits, vector 0", "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f", "00000000000000000000000000000000", "06369b3608ae43ca79c88bcf497f6771", "00112233445566778899aabbccddeeff" },
+        { "NESSIE Camellia set 8, 256 bits, vector 1", "2bd6459f82c5b300952c49104881ff482bd6459f82c5b300952c49104881ff48", "00000000000000000000000000000000", "e684421716fc0b01aeb5c6765120f95f", "ea024714ad5c4d84ea024714ad5c4d84" },
+    };
+
+    // AES-CTR: source, key with the nonce at its end, IV, plaintext, ciphertext.
+    public static readonly TheoryData<string, string, string, string, string> AesCtr = new()
+    {
+        { "RFC 3686 section 6 vector 1", "ae6852f8121067cc4bf7a5765577f39e00000030", "0000000000000000", "53696e676c6520626c6f636b206d7367", "e4095d4fb7a7b3792d6175a3261311b8" },
+        { "RFC 3686 section 6 vector 2", "7e24067817fae0d743d6ce1f32539163006cb6db", "c0543b59da48d90b", "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f", "5104a106168a72d9790d41ee8edad388eb2e1efc46da57c8fce630df9141be28" },
+        { "RFC 3686 section 6 vector 3", "7691be035e5020a8ac6e618529f9a0dc00e0017b", "27777f3f4a1786f0", "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f20212223", "c1cf48a89f2ffdd9cf4652e9efdb72d74540a42bde6d7836d59a5ceaaef3105325b2072f" },
+        { "RFC 3686 section 6 vector 4", "16af5b145fc9f579c175f93e3bfb0eed863d06ccfdb7851500000048", "36733c147d6d93cb", "53696e676c6520626c6f636b206d7367", "4b55384fe259c9c84e7935a003cbe928" },
+        { "RFC 3686 section 6 vector 5", "7c5cb2401b3dc33c19e7340819e0f69c678c3db8e6f6a91a0096b03b", "020c6eadc2cb500d", "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f", "453243fc609b23327edfaafa7131cd9f8490701c5ad4a79cfc1fe0ff42f4fb00" },
+        { "RFC 3686 section 6 vector 6", "02bf391ee8ecb159b959617b0965279bf59b60a786d3e0fe0007bdfd", "5cbd60278dcc0912", "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f20212223", "96893fc55e5c722f540b7dd1ddf7e758d288bc95c69165884536c811662f2188abee0935" },
+        { "RFC 3686 section 6 vector 7", "776beff2851db06f4c8a0542c8696f6c6a81af1eec96b4d37fc1d689e6c1c10400000060", "db5672c97aa8f0b2", "53696e676c6520626c6f636b206d7367", "145ad01dbf824ec7560863dc71e3e0c0" },
+        { "RFC 3686 section 6 vector 8", "f6d66d6bd52d59bb0796365879eff886c66dd51a5b6a99744b50590c87a2388400faac24", "c1585ef15a43d875", "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f", "f05e231b3894612c49ee000b804eb2a9b8306b508f839d6a5530831d9344af1c" },
+        { "RFC 3686 section 6 vector 9", "ff7a617ce69148e4f1726e2f43581de2aa62d9f805532edff1eed687fb54153d001cc5b7", "51a51d70a1c11148", "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f20212223", "eb6c52821d0bbbf7ce7594462aca4faab407df866569fd07f48cc0b583d6071f1ec0e6b8" },
+    };
+}
