@@ -94,6 +94,9 @@ public sealed class SecurityPolicy
     /// <summary>Its place in the SPD; null where it is in none. Control thread, workers frozen.</summary>
     internal SpdEntry? Entry { get; set; }
 
+    /// <summary>Place among policies of equal priority: smaller is older and decides first. -1 while the policy is in no SPD.</summary>
+    public long Age => Entry?.Age ?? -1;
+
     /// <summary>Set once, when a soft limit was reported.</summary>
     public bool SoftExpired { get; set; }
 }

@@ -1,0 +1,50 @@
+namespace Espalier.Routing;
+
+/// <summary>How Espalier steers packets into its TUN. Two instances on one host differ in TUN, <see cref="Table"/> and <see cref="Mark"/>.</summary>
+public sealed record RoutingOptions
+{
+    /// <summary>Default of <see cref="Table"/>.</summary>
+    public const uint DefaultTable = 4550;
+
+    /// <summary>Default of <see cref="RulePriority"/>: before charon's table 220, which has priority 220.</summary>
+    public const uint DefaultRulePriority = 210;
+
+    /// <summary>Default of <see cref="Mark"/>.</summary>
+    public const uint DefaultMark = 0x4550;
+
+    /// <summary>Default of <see cref="Protocol"/>.</summary>
+    public const byte DefaultProtocol = 69;
+
+    /// <summary>Priorities in use, from <see cref="RulePriority"/> on.</summary>
+    public const uint RulePriorities = 5;
+
+    /// <summary>Metric of the routes into the TUN.</summary>
+    internal const uint TunnelMetric = 10;
+
+    /// <summary>Metric of the unreachable routes behind them.</summary>
+    internal const uint UnreachableMetric = 10_000;
+
+    /// <summary>Name of the TUN.</summary>
+    public required string TunnelName { get; init; }
+
+    /// <summary>Routing table of Espalier's own: destinations of policies. Nothing else may write routes of <see cref="Protocol"/> into it.</summary>
+    public uint Table { get; init; } = DefaultTable;
+
+    /// <summary>Its second table: the same for packets that have no source address yet; each route there says which one they get.</summary>
+    public uint UnspecifiedSourceTable => Table + 0x10000;
+
+    /// <summary>First of the <see cref="RulePriorities"/> priorities of the routing rules.</summary>
+    public uint RulePriority { get; init; } = DefaultRulePriority;
+
+    /// <summary>Firewall mark, exact, of packets that the rules exempt: the outer packets, the IKE daemon's, and what passes in clear.</summary>
+    public uint Mark { get; init; } = DefaultMark;
+
+    /// <summary>RTPROT_* of all rules and routes made here.</summary>
+    public byte Protocol { get; init; } = DefaultProtocol;
+
+    /// <summary>UDP ports of this host that take IKE and encapsulated ESP in clear whatever the policies say. Those of SAs come by themselves.</summary>
+    public IReadOnlyList<ushort> IkePorts { get; init; } = [500, 4500];
+
+    /// <summary>False: no nftables.</summary>
+    public bool UseGuard { get; init; } = true;
+}
