@@ -37,6 +37,7 @@ internal static class Ip
     internal const int IPV6_RECVPKTINFO = 49;
     internal const int IPV6_PKTINFO = 50;
     internal const int IPV6_DONTFRAG = 62;
+    internal const int IPV6_FREEBIND = 78;
     internal const int IPV6_RECVTCLASS = 66;
     internal const int IPV6_TCLASS = 67;
 

@@ -1,0 +1,25 @@
+using Espalier.Wire.Addresses;
+
+namespace Espalier.Io.Sockets;
+
+/// <summary>How an outer socket is to be opened.</summary>
+public sealed record OuterSocketOptions
+{
+    /// <summary>IPv4 or IPv6; an IPv6 socket takes no IPv4 (IPV6_V6ONLY).</summary>
+    public IpVersion Version { get; init; } = IpVersion.IPv4;
+
+    /// <summary>Address to bind to; the default is all of the host's.</summary>
+    public InternetAddress BindAddress { get; init; }
+
+    /// <summary>UDP port to bind; 0 lets the kernel choose. Not used by raw sockets.</summary>
+    public ushort Port { get; init; }
+
+    /// <summary>Firewall mark of every packet (SO_MARK), 0 = none.</summary>
+    public uint Mark { get; init; }
+
+    /// <summary>Bytes of receive queue to ask for; the kernel counts its own overhead beside them.</summary>
+    public int ReceiveBuffer { get; init; } = 4 * 1024 * 1024;
+
+    /// <summary>Bytes of send queue to ask for.</summary>
+    public int SendBuffer { get; init; } = 4 * 1024 * 1024;
+}
