@@ -9,8 +9,8 @@ namespace Espalier.Io.Sockets;
 /// sends; errors are taken by one thread.
 /// </summary>
 /// <remarks>
-/// A link-local IPv6 destination is sent through the interface that carries the packet's local address, which must be link-local too;
-/// otherwise the kernel refuses the packet with EINVAL.
+/// A packet to a link-local IPv6 destination leaves by the interface that carries the packet's local address, which is link-local too;
+/// where it is not given, or none of ours, the kernel takes the first interface that its routes offer.
 /// </remarks>
 public abstract class OuterSocket : IOuterSocket
 {
@@ -106,7 +106,7 @@ public abstract class OuterSocket : IOuterSocket
         return Libc.bind(descriptor, name, SocketAddress.Write(name, address, port, scope: 0)) == 0 ? 0 : Errno.Last;
     }
 
-    /// <summary>The family's number; IPv6 sockets take no IPv4.</summary>
+    /// <summary>Opens a socket of the options' family; IPv6 sockets take no IPv4.</summary>
     private protected static SafeDescriptor Open(OuterSocketOptions options, int type, int protocol, string what)
     {
         ArgumentNullException.ThrowIfNull(options);
@@ -117,7 +117,9 @@ public abstract class OuterSocket : IOuterSocket
 
         bool isIPv6 = options.Version == IpVersion.IPv6;
         var descriptor = SocketOptions.Open(isIPv6 ? Socket.AF_INET6 : Socket.AF_INET, type, protocol, what);
-        if (isIPv6)
+
+        // A raw IPv6 socket takes no IPv4 anyway, and refuses the option.
+        if (isIPv6 && type == Socket.SOCK_DGRAM)
         {
             SocketOptions.Set(descriptor, Ip.IPPROTO_IPV6, Ip.IPV6_V6ONLY, 1, "IPV6_V6ONLY");
         }

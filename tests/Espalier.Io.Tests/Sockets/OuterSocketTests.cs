@@ -163,7 +163,7 @@ public sealed class OuterSocketTests : IDisposable
         Add(batch, Payload(4), to, Port, InternetAddress.Parse("192.0.2.1"));
         Add(batch, Payload(5), to, Port);
         Assert.Equal(2, SendAll(left, batch));
-        Assert.Equal([Errno.ENETUNREACH, 0, Errno.EAFNOSUPPORT, Errno.EINVAL, 0], batch.Slots.ToArray().Select(slot => slot.Error));
+        Assert.Equal([Errno.ENETUNREACH, 0, Errno.EAFNOSUPPORT, Errno.ENETUNREACH, 0], batch.Slots.ToArray().Select(slot => slot.Error));
         Assert.Equal([2, 5], ReceiveAll(right, 2).Select(packet => packet.Bytes.Length));
     }
 
@@ -303,16 +303,20 @@ public sealed class OuterSocketTests : IDisposable
     [Fact]
     public void Send_LinkLocal_LeavesByTheInterfaceOfTheLocalAddress()
     {
+        // Both interfaces offer a route to fe80::/64; the right one is that of the packet's source.
+        _left.LinkTo(_right, "other0", ["fe80::2:1/64"], []);
+        _left.Ip("route add fe80::1:2/128 dev other0");
         _left.Ip("address add fe80::1:1/64 dev veth0 nodad");
         _right.Ip("address add fe80::1:2/64 dev veth0 nodad");
         using var left = OpenSocket(_left, raw: false, IpVersion.IPv6);
         using var right = OpenSocket(_right, raw: false, IpVersion.IPv6);
         var batch = NewBatch();
-        Add(batch, Payload(10), InternetAddress.Parse("fe80::1:2"), Port, InternetAddress.Parse("fe80::1:1"));
-        Add(batch, Payload(11), InternetAddress.Parse("fe80::1:2"), Port);
-        _left.Run(() => SendAll(left, batch));
-        Assert.Equal([0, Errno.EINVAL], batch.Slots.ToArray().Select(slot => slot.Error));
-        Assert.Equal("fe80::1:1", ReceiveAll(right, 1)[0].Slot.Remote.ToString());
+        Add(batch, Payload(10), InternetAddress.Parse("fe80::1:2"), Port, InternetAddress.Parse("fe80::2:1"));
+        Add(batch, Payload(11), InternetAddress.Parse("fe80::1:2"), Port, InternetAddress.Parse("fe80::1:1"));
+        Assert.Equal(2, _left.Run(() => SendAll(left, batch)));
+        var received = ReceiveAll(right, 1)[0];
+        Assert.Equal("fe80::1:1", received.Slot.Remote.ToString());
+        Assert.Equal(11, received.Bytes.Length);
     }
 
     private static OuterSocket OpenSocket(NetworkNamespace where, bool raw, IpVersion version) => where.Run<OuterSocket>(
