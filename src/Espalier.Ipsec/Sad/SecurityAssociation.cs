@@ -170,8 +170,8 @@ public sealed class SecurityAssociation : IDisposable
     /// <summary>The kernel's km.seq: ties an ACQUIRE to the SA that answers it.</summary>
     public uint KeyManagerSequence { get; init; }
 
-    /// <summary>Window size as the struct or attribute set it, 0 to 4,096.</summary>
-    public int ReplayWindowSize { get; init; }
+    /// <summary>Window size as the struct or attribute set it, 0 to 4,096; NEWAE may change it within its bitmap.</summary>
+    public int ReplayWindowSize { get; set; }
 
     /// <summary>XFRMA_REPLAY_ESN_VAL was used to set the window (it is answered in kind), also with ESN off.</summary>
     public bool ReplayStateIsEsn { get; init; }

@@ -1,0 +1,86 @@
+using Espalier.Ipsec;
+using Espalier.Ipsec.Sad;
+using Espalier.Xfrm.Messages;
+using Espalier.Xfrm.Messages.Structs;
+
+namespace Espalier.Xfrm.Handlers;
+
+/// <summary>Bounds and times of the control plane.</summary>
+public sealed record XfrmOptions
+{
+    /// <summary>Seconds that a larval SA lives (the kernel's net.core.xfrm_acq_expires).</summary>
+    public uint AcquireExpiresSeconds { get; init; } = 30;
+
+    /// <summary>Larval SAs that ACQUIREs may have made at a time; further ones are counted as errors.</summary>
+    public int MaximumAcquiring { get; init; } = 4096;
+}
+
+/// <summary>What all handlers share. Control thread only.</summary>
+internal sealed class XfrmContext
+{
+    /// <summary>Largest datagram towards a client: charon's receive buffer.</summary>
+    public const int MaximumDatagram = 4096;
+
+    private readonly HashSet<SecurityAssociation> _acquiring = [];
+    private uint _acquireSequence;
+
+    public XfrmContext(IpsecDatabase database, IXfrmListeners listeners, XfrmOptions options)
+    {
+        Database = database;
+        Listeners = listeners;
+        Options = options;
+        database.Sad.Removed += association => _acquiring.Remove(association);
+    }
+
+    public IpsecDatabase Database { get; }
+
+    public IXfrmListeners Listeners { get; }
+
+    public XfrmOptions Options { get; }
+
+    /// <summary>For the message at hand; empty between messages. Larger than a datagram, so that a dump can go one message too far and step back.</summary>
+    public NetlinkWriter Writer { get; } = new(4 * MaximumDatagram);
+
+    /// <summary>Prefix lengths of NEWSPDINFO: kept and answered; the SPD needs no tuning, so they have no other effect.</summary>
+    public XfrmSpdHashThreshold IPv4Threshold { get; set; } = new() { LocalBits = 32, RemoteBits = 32 };
+
+    /// <summary>See <see cref="IPv4Threshold"/>.</summary>
+    public XfrmSpdHashThreshold IPv6Threshold { get; set; } = new() { LocalBits = 128, RemoteBits = 128 };
+
+    /// <summary>Unix seconds.</summary>
+    public ulong Now => (ulong)Database.Clock.GetUtcNow().ToUnixTimeSeconds();
+
+    /// <summary>Larval SAs that ACQUIREs have made.</summary>
+    public int AcquiringCount => _acquiring.Count;
+
+    /// <summary>Called for an SA whose limits were given or changed: its next check must be scheduled anew.</summary>
+    public Action<SecurityAssociation>? LimitsChanged { get; set; }
+
+    /// <summary>The next number that ties an ACQUIRE to its larval SA; never 0.</summary>
+    public uint NextAcquireSequence()
+    {
+        unchecked
+        {
+            _acquireSequence++;
+        }
+
+        return _acquireSequence == 0 ? ++_acquireSequence : _acquireSequence;
+    }
+
+    /// <summary>Remembers a larval SA that an ACQUIRE made, until it leaves the SAD.</summary>
+    public void CountAcquiring(SecurityAssociation association) => _acquiring.Add(association);
+
+    /// <summary>Sends what is in the writer to a group and empties the writer.</summary>
+    public void Publish(XfrmGroup group)
+    {
+        Listeners.Publish(group, Writer.Written);
+        Writer.Clear();
+    }
+
+    /// <summary>Answers with what is in the writer and empties the writer.</summary>
+    public void Reply(in XfrmRequest request)
+    {
+        request.Peer.Reply(Writer.Written);
+        Writer.Clear();
+    }
+}
