@@ -3,7 +3,6 @@ using System.Runtime.InteropServices;
 using Espalier.Ipsec;
 using Espalier.Ipsec.Algorithms;
 using Espalier.Ipsec.Esp;
-using Espalier.Ipsec.Lifetimes;
 using Espalier.Ipsec.Sad;
 using Espalier.Ipsec.Spd;
 using Espalier.Wire.Addresses;

@@ -213,7 +213,6 @@ internal sealed class SaHandlers
             Sad.Remove(larval);
         }
 
-        _context.LimitsChanged?.Invoke(sa);
         return XfrmError.None;
     }
 
@@ -240,7 +239,6 @@ internal sealed class SaHandlers
 
             Sad.Remove(old);
             kept = Sad.TryAdd(sa);
-            _context.LimitsChanged?.Invoke(sa);
             return XfrmError.None;
         }
 
@@ -281,7 +279,7 @@ internal sealed class SaHandlers
         old.Limits = sa.Limits;
         old.Dying = false;
         Sad.Touch();
-        _context.LimitsChanged?.Invoke(old);
+        _context.LimitsChanged(old);
         if (old.Usage.UseTime != 0)
         {
             _expiry.CheckUsage(old);

@@ -100,7 +100,6 @@ internal sealed class SpiHandler
             }
 
             sad.TryAdd(result);
-            _context.LimitsChanged?.Invoke(result);
             return XfrmError.None;
         }
     }

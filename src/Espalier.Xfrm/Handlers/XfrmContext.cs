@@ -1,4 +1,5 @@
 using Espalier.Ipsec;
+using Espalier.Ipsec.Lifetimes;
 using Espalier.Ipsec.Sad;
 using Espalier.Xfrm.Messages;
 using Espalier.Xfrm.Messages.Structs;
@@ -29,6 +30,7 @@ internal sealed class XfrmContext
         Database = database;
         Listeners = listeners;
         Options = options;
+        Lifetimes = new LifetimeClock(database);
         database.Sad.Removed += association => _acquiring.Remove(association);
     }
 
@@ -53,8 +55,11 @@ internal sealed class XfrmContext
     /// <summary>Larval SAs that ACQUIREs have made.</summary>
     public int AcquiringCount => _acquiring.Count;
 
-    /// <summary>Called for an SA whose limits were given or changed: its next check must be scheduled anew.</summary>
-    public Action<SecurityAssociation>? LimitsChanged { get; set; }
+    /// <summary>The limits of time of all SAs and policies.</summary>
+    public LifetimeClock Lifetimes { get; }
+
+    /// <summary>To be called when limits or times of an SA in the SAD were changed.</summary>
+    public void LimitsChanged(SecurityAssociation association) => Lifetimes.Reschedule(association);
 
     /// <summary>The next number that ties an ACQUIRE to its larval SA; never 0.</summary>
     public uint NextAcquireSequence()
