@@ -81,7 +81,7 @@ public sealed class ReplayWindow
                 // Case B: the window spans two subspaces; this is its left part. Before the first subspace there is nothing.
                 if (topHigh == 0)
                 {
-                    return sequenceLow == 0 ? ReplayVerdict.NeverSent : ReplayVerdict.OutsideWindow;
+                    return ReplayVerdict.OutsideWindow;
                 }
 
                 topHigh--;
