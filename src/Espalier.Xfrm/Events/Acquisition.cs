@@ -1,4 +1,3 @@
-using Espalier.Ipsec;
 using Espalier.Ipsec.Lifetimes;
 using Espalier.Ipsec.Sad;
 using Espalier.Ipsec.Spd;
