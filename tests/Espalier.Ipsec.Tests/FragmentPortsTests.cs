@@ -33,7 +33,7 @@ public sealed class FragmentPortsTests
     public void TryResolve_LaterFragment_HasTheFlowOfTheFirst(IpVersion version)
     {
         var table = new FragmentPorts();
-        Assert.True(table.TryResolve(First(version, Udp, 7, 1000, 53), 5, out var first));
+        Assert.True(Accept(table, First(version, Udp, 7, 1000, 53), 5, out var first));
         Assert.Equal((1000, 53, true), (first.SourcePort, first.DestinationPort, first.PortsKnown));
         for (int i = 0; i < 3; i++)
         {
@@ -57,7 +57,7 @@ public sealed class FragmentPortsTests
     public void TryResolve_OtherAddressesIdentificationOrProtocol_IsAnotherPacket()
     {
         var table = new FragmentPorts();
-        Assert.True(table.TryResolve(First(IpVersion.IPv4, Udp, 7, 1000, 53), 0, out _));
+        Assert.True(Accept(table, First(IpVersion.IPv4, Udp, 7, 1000, 53), 0, out _));
         var otherId = Later(IpVersion.IPv4, Udp, 8);
         var otherProtocol = Later(IpVersion.IPv4, IpProtocol.Tcp, 7);
         var otherSource = Later(IpVersion.IPv4, Udp, 7);
@@ -78,7 +78,7 @@ public sealed class FragmentPortsTests
     public void TryResolve_IPv6LaterFragmentOfAnotherNextHeader_HasTheFirstOnes()
     {
         var table = new FragmentPorts();
-        Assert.True(table.TryResolve(First(IpVersion.IPv6, Udp, 7, 1000, 53), 0, out var first));
+        Assert.True(Accept(table, First(IpVersion.IPv6, Udp, 7, 1000, 53), 0, out var first));
         var claimsTcp = Later(IpVersion.IPv6, IpProtocol.Tcp, 7);
         Assert.True(table.TryResolve(claimsTcp, 0, out var flow));
         Assert.Equal(first, flow);
@@ -104,10 +104,10 @@ public sealed class FragmentPortsTests
     public void TryResolve_TinyFirstFragment_LeavesLaterOnesWithoutPorts()
     {
         var table = new FragmentPorts();
-        Assert.True(table.TryResolve(First(IpVersion.IPv4, Udp, 7, 1000, 53), 0, out _));
+        Assert.True(Accept(table, First(IpVersion.IPv4, Udp, 7, 1000, 53), 0, out _));
         var tiny = First(IpVersion.IPv4, Udp, 7, 0, 0);
         tiny.PortsKnown = false;
-        Assert.True(table.TryResolve(tiny, 0, out var flow));
+        Assert.True(Accept(table, tiny, 0, out var flow));
         Assert.False(flow.PortsKnown);
         Assert.True(table.TryResolve(Later(IpVersion.IPv4, Udp, 7), 0, out flow));
         Assert.False(flow.PortsKnown);
@@ -118,8 +118,8 @@ public sealed class FragmentPortsTests
     public void TryResolve_IdentificationComesRound_TheNewFirstFragmentCounts()
     {
         var table = new FragmentPorts();
-        Assert.True(table.TryResolve(First(IpVersion.IPv4, Udp, 7, 1000, 53), 0, out _));
-        Assert.True(table.TryResolve(First(IpVersion.IPv4, Udp, 7, 2000, 54), 1, out _));
+        Assert.True(Accept(table, First(IpVersion.IPv4, Udp, 7, 1000, 53), 0, out _));
+        Assert.True(Accept(table, First(IpVersion.IPv4, Udp, 7, 2000, 54), 1, out _));
         Assert.True(table.TryResolve(Later(IpVersion.IPv4, Udp, 7), 2, out var flow));
         Assert.Equal((2000, 54), (flow.SourcePort, flow.DestinationPort));
         Assert.Equal((2, 0), (table.Remembered, table.Evicted));
@@ -129,7 +129,7 @@ public sealed class FragmentPortsTests
     public void TryResolve_EntryPastItsAge_IsForgotten()
     {
         var table = new FragmentPorts(capacity: 4, maximumAgeMilliseconds: 30_000);
-        Assert.True(table.TryResolve(First(IpVersion.IPv4, Udp, 7, 1000, 53), 100, out _));
+        Assert.True(Accept(table, First(IpVersion.IPv4, Udp, 7, 1000, 53), 100, out _));
         Assert.True(table.TryResolve(Later(IpVersion.IPv4, Udp, 7), 30_099, out var flow));
         Assert.True(flow.PortsKnown);
         Assert.True(table.TryResolve(Later(IpVersion.IPv4, Udp, 7), 30_100, out flow));
@@ -143,7 +143,7 @@ public sealed class FragmentPortsTests
         var table = new FragmentPorts(capacity: FragmentPorts.Ways);
         for (uint id = 0; id <= FragmentPorts.Ways; id++)
         {
-            Assert.True(table.TryResolve(First(IpVersion.IPv6, Udp, id, (ushort)id, 53), id, out _));
+            Assert.True(Accept(table, First(IpVersion.IPv6, Udp, id, (ushort)id, 53), id, out _));
         }
 
         Assert.Equal(1, table.Evicted);
@@ -162,7 +162,7 @@ public sealed class FragmentPortsTests
         var table = new FragmentPorts(capacity: FragmentPorts.Ways, maximumAgeMilliseconds: 10);
         for (uint id = 0; id < 100; id++)
         {
-            Assert.True(table.TryResolve(First(IpVersion.IPv4, Udp, id, 1, 2), id * 10, out _));
+            Assert.True(Accept(table, First(IpVersion.IPv4, Udp, id, 1, 2), id * 10, out _));
         }
 
         Assert.Equal((100, 0), (table.Remembered, table.Evicted));
@@ -181,7 +181,7 @@ public sealed class FragmentPortsTests
     {
         var table = new FragmentPorts(capacity: 64);
         Assert.True(table.TryResolve(Later(IpVersion.IPv6, Udp, 1), 0, out _));
-        Assert.True(table.TryResolve(First(IpVersion.IPv6, Udp, 1, 1, 1), 0, out _));
+        Assert.True(Accept(table, First(IpVersion.IPv6, Udp, 1, 1, 1), 0, out _));
         var first = First(IpVersion.IPv6, Udp, 0, 1, 1);
         var later = Later(IpVersion.IPv6, Udp, 0);
         long before = GC.GetAllocatedBytesForCurrentThread();
@@ -189,6 +189,7 @@ public sealed class FragmentPortsTests
         {
             first.FragmentId = i;
             later.FragmentId = i / 2;
+            table.Remember(first, i);
             table.TryResolve(first, i, out _);
             table.TryResolve(later, i, out _);
         }
@@ -211,7 +212,7 @@ public sealed class FragmentPortsTests
                 now += step;
                 var version = isIPv6 ? IpVersion.IPv6 : IpVersion.IPv4;
                 var packet = isFirst ? First(version, Udp, id, port, 53) : Later(version, Udp, id);
-                Assert.True(table.TryResolve(packet, now, out var flow));
+                Assert.True(Accept(table, packet, now, out var flow));
                 if (isFirst)
                 {
                     model[(version, id)] = (port, now);
@@ -226,6 +227,35 @@ public sealed class FragmentPortsTests
 
             Assert.True(forgotten == 0 || table.Evicted > 0);
         });
+
+    // A first fragment that was looked at and dropped leaves no trace.
+    [Fact]
+    public void TryResolve_FirstFragmentNotRemembered_ChangesNothing()
+    {
+        var table = new FragmentPorts();
+        Assert.True(Accept(table, First(IpVersion.IPv4, Udp, 7, 1000, 53), 0, out var accepted));
+        Assert.True(table.TryResolve(First(IpVersion.IPv4, Udp, 7, 2000, 25), 0, out var refused));
+        Assert.Equal((2000, 25), (refused.SourcePort, refused.DestinationPort));
+        Assert.True(table.TryResolve(Later(IpVersion.IPv4, Udp, 7), 0, out var later));
+        Assert.Equal(accepted, later);
+        Assert.Equal(1, table.Remembered);
+    }
+
+    [Fact]
+    public void Remember_WholePacketOrLaterFragment_DoesNothing()
+    {
+        var table = new FragmentPorts();
+        table.Remember(Whole(IpVersion.IPv4, Udp, 1000, 53), 0);
+        table.Remember(Later(IpVersion.IPv4, Udp, 7), 0);
+        Assert.Equal(0, table.Remembered);
+    }
+
+    private static bool Accept(FragmentPorts table, in PacketSummary packet, long now, out FlowKey flow)
+    {
+        bool resolved = table.TryResolve(packet, now, out flow);
+        table.Remember(packet, now);
+        return resolved;
+    }
 
     private static PacketSummary Whole(IpVersion version, byte protocol, ushort sourcePort, ushort destinationPort) => new()
     {

@@ -144,6 +144,17 @@ internal sealed class InboundPipeline
             _counters.Add(TrafficCounter.EcnAlerts);
         }
 
-        return ecnPermitted ? _policies.Check(association, flow, summary.TotalLength) : DropReason.InboundEcnForbidden;
+        if (!ecnPermitted)
+        {
+            return DropReason.InboundEcnForbidden;
+        }
+
+        reason = _policies.Check(association, flow, summary.TotalLength);
+        if (reason == DropReason.None)
+        {
+            _fragments.Remember(summary, _clock.Milliseconds);
+        }
+
+        return reason;
     }
 }

@@ -100,6 +100,7 @@ internal sealed class OutboundPipeline
             return DropReason.OutboundFragmentWithoutPorts;
         }
 
+        _fragments.Remember(summary, _clock.Milliseconds);
         switch (_policies.Decide(flow, summary.TotalLength, out var policy, out var reason))
         {
             case OutboundVerdict.Protect:

@@ -61,7 +61,7 @@ public sealed class FragmentPorts
     public long Unknown { get; private set; }
 
     /// <summary>
-    /// The flow that a packet belongs to. A whole packet costs no look-up. A later fragment whose first one is not known gets
+    /// The flow that a packet belongs to. Only a later fragment costs a look-up. One whose first one is not known gets
     /// <see cref="FlowKey.PortsKnown"/> false: it matches only selectors without ports.
     /// </summary>
     /// <param name="packet">A parsed inner packet.</param>
@@ -78,11 +78,7 @@ public sealed class FragmentPorts
         ushort destinationPort = packet.DestinationPort;
         bool portsKnown = packet.PortsKnown;
         bool protocolKnown = packet.ProtocolKnown;
-        if (packet.IsFirstFragment)
-        {
-            Remember(packet, nowMilliseconds);
-        }
-        else if (packet.IsFragment)
+        if (packet.IsLaterFragment)
         {
             var bucket = BucketOf(packet);
             int index = IndexOf(bucket, packet, nowMilliseconds);
@@ -105,10 +101,21 @@ public sealed class FragmentPorts
         return protocolKnown;
     }
 
-    private void Remember(in PacketSummary packet, long now)
+    /// <summary>
+    /// Remembers the ports of a first fragment; for any other packet it does nothing. Inbound it is called only for what the SA's selector and
+    /// the policy let through, so that a peer cannot put entries for the traffic of another, nor push them out with what is dropped anyway.
+    /// </summary>
+    /// <param name="packet">A parsed inner packet.</param>
+    /// <param name="nowMilliseconds">The clock of <see cref="TryResolve"/>.</param>
+    public void Remember(in PacketSummary packet, long nowMilliseconds)
     {
+        if (!packet.IsFirstFragment)
+        {
+            return;
+        }
+
         var bucket = BucketOf(packet);
-        int index = IndexOf(bucket, packet, now);
+        int index = IndexOf(bucket, packet, nowMilliseconds);
         if (index < 0)
         {
             index = 0;
@@ -120,7 +127,7 @@ public sealed class FragmentPorts
                 }
             }
 
-            if (bucket[index].Expires > now)
+            if (bucket[index].Expires > nowMilliseconds)
             {
                 Evicted++;
             }
@@ -129,7 +136,7 @@ public sealed class FragmentPorts
         ref var entry = ref bucket[index];
         entry.Source = packet.Source;
         entry.Destination = packet.Destination;
-        entry.Expires = now + _maximumAge;
+        entry.Expires = nowMilliseconds + _maximumAge;
         entry.Identification = packet.FragmentId;
         entry.Protocol = packet.Protocol;
         entry.SourcePort = packet.SourcePort;
