@@ -33,7 +33,6 @@ internal static class Files
     internal const int PR_GET_DUMPABLE = 3;
     internal const int RLIMIT_CORE = 4;
     internal const int RLIMIT_NOFILE = 7;
-    internal const int RLIMIT_MEMLOCK = 8;
 
     // statx
     internal const int AT_FDCWD = -100;
