@@ -18,20 +18,29 @@ internal sealed class SocketDemand : IDisposable
     private readonly Dictionary<SocketKey, int> _users = [];
     private readonly Dictionary<SecurityAssociation, SocketKey[]> _keysOf = [];
 
-    /// <summary>Listens to the SAD.</summary>
+    /// <summary>Does nothing before <see cref="Attach"/>.</summary>
     public SocketDemand(IpsecDatabase database, OuterSocketTable table, ILocalAddresses localAddresses)
     {
         _database = database;
         _table = table;
         _localAddresses = localAddresses;
         _admit = Admit;
-        database.Admission = _admit;
-        database.Sad.Added += OnAdded;
-        database.Sad.Removed += OnRemoved;
     }
 
     /// <summary>Told why a socket could not be opened for an SA that was added without being asked for first.</summary>
     public Action<SecurityAssociation, string>? Failed { get; set; }
+
+    /// <summary>Listens to the SAD, and opens what the SAs in it need. Workers frozen.</summary>
+    public void Attach()
+    {
+        _database.Admission = _admit;
+        _database.Sad.Added += OnAdded;
+        _database.Sad.Removed += OnRemoved;
+        foreach (var association in _database.Sad.All)
+        {
+            OnAdded(association);
+        }
+    }
 
     /// <summary>Opens a socket that stays until the end.</summary>
     /// <returns>Null, or why it cannot be opened.</returns>

@@ -61,7 +61,8 @@ internal static unsafe class ErrorQueue
         bool isIcmp = extended->ee_origin is Ip.SO_EE_ORIGIN_ICMP or Ip.SO_EE_ORIGIN_ICMP6;
         int mtu = extended->ee_errno == Errno.EMSGSIZE ? (int)Math.Min(extended->ee_info, int.MaxValue) : 0;
         return new OuterError(
-            remote, port, length, isIcmp ? extended->ee_type : (byte)0, isIcmp ? extended->ee_code : (byte)0, mtu, (int)extended->ee_errno);
+            remote, port, length, isIcmp ? extended->ee_type : (byte)0, isIcmp ? extended->ee_code : (byte)0, mtu, (int)extended->ee_errno,
+            IsLocal: extended->ee_origin == Ip.SO_EE_ORIGIN_LOCAL);
     }
 
     private static sock_extended_err* Find(msghdr* header)

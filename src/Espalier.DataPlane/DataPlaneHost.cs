@@ -1,0 +1,162 @@
+using Espalier.DataPlane.Batches;
+using Espalier.DataPlane.Counters;
+using Espalier.DataPlane.Sockets;
+using Espalier.DataPlane.Workers;
+using Espalier.Io;
+using Espalier.Io.Batches;
+using Espalier.Ipsec;
+using Espalier.Ipsec.Sad;
+using Espalier.Wire.Addresses;
+
+namespace Espalier.DataPlane;
+
+/// <summary>
+/// The data plane as one object: opens the outer sockets, starts the workers, stops them.
+/// <code>
+///   Created ──Start──▶ Running ──Stop──▶ Stopped ──Dispose──▶ gone
+///      └──────────────────Dispose (stops first)──────────────────┘
+/// </code>
+/// All members but <see cref="Counters"/> belong to the control thread.
+/// </summary>
+public sealed class DataPlaneHost : IDisposable
+{
+    private readonly IpsecDatabase _database;
+    private readonly DataPlaneOptions _options;
+    private readonly OuterSocketTable _table;
+    private readonly SocketDemand _demand;
+    private readonly Worker[] _workers;
+    private State _state;
+
+    /// <summary>Composes the workers; nothing runs and no socket is open yet.</summary>
+    /// <param name="database">SAD, SPD, events and clock.</param>
+    /// <param name="devices">What to work on.</param>
+    /// <param name="localAddresses">Decides between <c>in</c> and <c>fwd</c> policies, and which end of an SA is ours.</param>
+    /// <param name="options">Sizes and ports.</param>
+    /// <param name="pool">A pool of the caller's, or null for one after the options.</param>
+    public DataPlaneHost(
+        IpsecDatabase database, DataPlaneDevices devices, ILocalAddresses localAddresses, DataPlaneOptions options, BatchPool? pool = null)
+    {
+        ArgumentNullException.ThrowIfNull(database);
+        ArgumentNullException.ThrowIfNull(devices);
+        ArgumentNullException.ThrowIfNull(localAddresses);
+        ArgumentNullException.ThrowIfNull(options);
+        _database = database;
+        _options = options;
+        _table = new OuterSocketTable(devices.Sockets) { Changed = WakeWorkers };
+        _demand = new SocketDemand(database, _table, localAddresses);
+        Pool = pool ?? new BoundedBatchPool(new PinnedBatchPolicy(options.BatchSlots, options.SlotSize, options.Headroom), options.Batches);
+        var environment = new PipelineEnvironment
+        {
+            Database = database,
+            Pool = Pool,
+            Tunnel = devices.Tunnel,
+            Sockets = _table,
+            LocalAddresses = localAddresses,
+            Bypass = devices.Bypass,
+            Icmp = devices.Icmp,
+            DefaultPathMtu = options.DefaultPathMtu,
+        };
+        _workers =
+        [
+            new OutboundWorker("espalier-out", environment, Counters.Add("outbound")),
+            new InboundWorker("espalier-in", environment, Counters.Add("inbound")),
+        ];
+    }
+
+    private enum State
+    {
+        Created,
+        Running,
+        Stopped,
+    }
+
+    /// <summary>Raised on a worker's thread when a device is lost and the worker has ended. The program must stop.</summary>
+    public event Action<Exception>? Failed;
+
+    /// <summary>Raised on the control thread when an SA was added without <see cref="IpsecDatabase.Admission"/>, and its socket cannot be opened.</summary>
+    public event Action<SecurityAssociation, string>? SocketUnavailable;
+
+    /// <summary>What the workers count. Any thread.</summary>
+    public DataPlaneCounters Counters { get; } = new();
+
+    /// <summary>The pool of batches.</summary>
+    public BatchPool Pool { get; }
+
+    /// <summary>The outer sockets that are open now.</summary>
+    public IReadOnlyList<IOuterSocket> Sockets => _table.Current.Sockets;
+
+    /// <summary>Packets that the kernel dropped because the queue of an outer socket was full.</summary>
+    public long SocketKernelDrops => _table.KernelDrops;
+
+    /// <summary>Opens the sockets of the options and starts the workers.</summary>
+    /// <exception cref="DeviceException">A socket cannot be opened; the message is one line that says what to do.</exception>
+    public void Start()
+    {
+        if (_state != State.Created)
+        {
+            throw new InvalidOperationException($"The data plane is {_state}.");
+        }
+
+        _demand.Failed = (association, error) => SocketUnavailable?.Invoke(association, error);
+        using (_database.Freeze())
+        {
+            _demand.Attach();
+            foreach (var version in _options.Versions)
+            {
+                OpenPorts(version);
+            }
+        }
+
+        foreach (var worker in _workers)
+        {
+            worker.Failed = exception => Failed?.Invoke(exception);
+            worker.Start();
+        }
+
+        _state = State.Running;
+    }
+
+    /// <summary>Ends the workers, each after the batch at hand. Not inside a freeze.</summary>
+    public void Stop()
+    {
+        foreach (var worker in _workers)
+        {
+            worker.Stop();
+        }
+
+        _state = State.Stopped;
+    }
+
+    /// <summary>Stops, and closes the outer sockets.</summary>
+    public void Dispose()
+    {
+        Stop();
+        _table.Changed = null;
+        foreach (var worker in _workers)
+        {
+            worker.Dispose();
+        }
+
+        _demand.Dispose();
+        _table.Dispose();
+    }
+
+    private void OpenPorts(IpVersion version)
+    {
+        foreach (ushort port in _options.EncapsulationPorts)
+        {
+            if (_demand.OpenPermanent(version, port) is { } error)
+            {
+                throw new DeviceException(error);
+            }
+        }
+    }
+
+    private void WakeWorkers()
+    {
+        foreach (var worker in _workers)
+        {
+            worker.Wake();
+        }
+    }
+}

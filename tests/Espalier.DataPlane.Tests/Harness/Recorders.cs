@@ -1,0 +1,61 @@
+using Espalier.Io.Batches;
+using Espalier.Ipsec;
+using Espalier.Wire.Addresses;
+
+namespace Espalier.DataPlane.Tests.Harness;
+
+internal sealed class RecordingBypass : IBypassSender
+{
+    public List<byte[]> Sent { get; } = [];
+
+    public int Refusal { get; set; }
+
+    /// <summary>Where what was sent goes, for a loop.</summary>
+    public Action<byte[]>? Carry { get; set; }
+
+    public int Send(ReadOnlySpan<byte> packet)
+    {
+        if (Refusal != 0)
+        {
+            return Refusal;
+        }
+
+        byte[] copy = packet.ToArray();
+        Sent.Add(copy);
+        Carry?.Invoke(copy);
+        return 0;
+    }
+
+    public void Dispose()
+    {
+    }
+}
+
+internal sealed class RecordingIcmp : IIcmpSender
+{
+    public List<(InternetAddress Destination, byte[] Message)> Sent { get; } = [];
+
+    public int Refusal { get; set; }
+
+    public int Send(InternetAddress destination, ReadOnlySpan<byte> message)
+    {
+        if (Refusal != 0)
+        {
+            return Refusal;
+        }
+
+        Sent.Add((destination, message.ToArray()));
+        return 0;
+    }
+
+    public void Dispose()
+    {
+    }
+}
+
+internal sealed class LocalAddressSet : ILocalAddresses
+{
+    public HashSet<InternetAddress> Addresses { get; } = [];
+
+    public bool IsLocal(InternetAddress address) => Addresses.Contains(address);
+}

@@ -1,0 +1,141 @@
+using Espalier.DataPlane.Counters;
+using Espalier.DataPlane.Inbound;
+using Espalier.DataPlane.Outbound;
+using Espalier.DataPlane.PathMtu;
+using Espalier.DataPlane.Sockets;
+using Espalier.DataPlane.Workers;
+using Espalier.Ipsec;
+
+namespace Espalier.DataPlane.Tests.Harness;
+
+/// <summary>
+/// One host's data plane over devices in memory, without threads: the test says when each side runs.
+/// <code>
+///   Tunnel.Put ──▶ RunOutbound ──▶ Network.Sent ──▶ Network.Peer's sockets ──▶ RunInbound ──▶ Tunnel.Written
+/// </code>
+/// </summary>
+internal sealed class TestHost : IDisposable
+{
+    private readonly OuterErrorReader _errors;
+
+    public TestHost(int poolBatches = 4, int queueLength = 256, int defaultPathMtu = 1500, int slots = 32)
+    {
+        Clock = new TestClock();
+        Database = new IpsecDatabase { Clock = Clock };
+        Pool = new DiagnosticBatchPool(poolBatches, slots);
+        Network = new MemoryNetwork(queueLength);
+        Tunnel = new MemoryTunnel(queueLength);
+        Sockets = new OuterSocketTable(Network);
+        Demand = new SocketDemand(Database, Sockets, Local);
+        Demand.Attach();
+        Environment = new PipelineEnvironment
+        {
+            Database = Database,
+            Pool = Pool,
+            Tunnel = Tunnel,
+            Sockets = Sockets,
+            LocalAddresses = Local,
+            Bypass = Bypass,
+            Icmp = Icmp,
+            DefaultPathMtu = defaultPathMtu,
+        };
+        OutboundCounters = Counters.Add("outbound");
+        InboundCounters = Counters.Add("inbound");
+        Outbound = new OutboundPipeline(Environment, OutboundCounters);
+        Inbound = new InboundPipeline(Environment, InboundCounters);
+        _errors = new OuterErrorReader(Database, Environment.LocalPathMtu, InboundCounters, defaultPathMtu);
+    }
+
+    public TestClock Clock { get; }
+
+    public IpsecDatabase Database { get; }
+
+    public DiagnosticBatchPool Pool { get; }
+
+    public MemoryTunnel Tunnel { get; }
+
+    public MemoryNetwork Network { get; }
+
+    public RecordingBypass Bypass { get; } = new();
+
+    public RecordingIcmp Icmp { get; } = new();
+
+    public LocalAddressSet Local { get; } = new();
+
+    public OuterSocketTable Sockets { get; }
+
+    public SocketDemand Demand { get; }
+
+    public PipelineEnvironment Environment { get; }
+
+    public DataPlaneCounters Counters { get; } = new();
+
+    public WorkerCounters OutboundCounters { get; }
+
+    public WorkerCounters InboundCounters { get; }
+
+    public OutboundPipeline Outbound { get; }
+
+    public InboundPipeline Inbound { get; }
+
+    /// <summary>Handles what waits in the TUN.</summary>
+    public void RunOutbound()
+    {
+        var batch = Pool.Get();
+        while (Tunnel.Receive(batch) > 0)
+        {
+            Outbound.Process(batch);
+        }
+
+        Pool.Return(batch);
+    }
+
+    /// <summary>Handles what waits in the outer sockets and their error queues.</summary>
+    public void RunInbound()
+    {
+        var batch = Pool.Get();
+        foreach (var socket in Sockets.Current.Sockets)
+        {
+            _errors.Drain(socket);
+            while (socket.Receive(batch) > 0)
+            {
+                Inbound.Process(batch, socket);
+            }
+        }
+
+        Pool.Return(batch);
+    }
+
+    public void SendFromTun(params byte[][] packets)
+    {
+        foreach (byte[] packet in packets)
+        {
+            Tunnel.Put(packet);
+        }
+
+        RunOutbound();
+    }
+
+    public IpsecEvent[] TakeEvents()
+    {
+        var events = new List<IpsecEvent>();
+        while (Database.Events.TryTake(out var value))
+        {
+            events.Add(value);
+        }
+
+        return [.. events];
+    }
+
+    public void Dispose()
+    {
+        Pool.AssertAllReturnedAndUntouched();
+        Demand.Dispose();
+        Sockets.Dispose();
+        using var frozen = Database.Freeze();
+        foreach (var association in Database.Sad.All.ToArray())
+        {
+            Database.Sad.Remove(association);
+        }
+    }
+}
