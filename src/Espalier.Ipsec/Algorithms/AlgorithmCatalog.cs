@@ -28,7 +28,7 @@ internal sealed record AeadAlgorithm(
 internal sealed record CipherAlgorithm(
     string Name, string? LegacyName, int[] KeyLengths, int NonceLength, CipherAlgorithm.Creator Create)
 {
-    public delegate EspCipher Creator(ReadOnlySpan<byte> key, IvEntropy entropy);
+    public delegate EspCipher Creator(ReadOnlySpan<byte> key, TransformDirection direction, IvEntropy entropy);
 }
 
 /// <summary>An integrity algorithm of ESP.</summary>
@@ -71,11 +71,11 @@ internal static class AlgorithmCatalog
 
     public static CipherAlgorithm[] Ciphers { get; } =
     [
-        new("cbc(aes)", "aes", s_aesKeys, 0, static (key, entropy) => PlatformCbcCipher.Aes(key, entropy)),
-        new("rfc3686(ctr(aes))", null, s_aesKeys, AesCtrCipher.NonceLength, static (key, entropy) => new AesCtrCipher(key, entropy)),
-        new("cbc(des3_ede)", "des3_ede", [24], 0, static (key, entropy) => PlatformCbcCipher.TripleDes(key, entropy)),
-        new("cbc(camellia)", "camellia", [16, 24, 32], 0, static (key, entropy) => new CamelliaCbcCipher(key, entropy)),
-        new(NullCipherName, "cipher_null", [0], 0, static (_, _) => new NullCipher()),
+        new("cbc(aes)", "aes", s_aesKeys, 0, static (key, direction, entropy) => PlatformCbcCipher.Aes(key, direction, entropy)),
+        new("rfc3686(ctr(aes))", null, s_aesKeys, AesCtrCipher.NonceLength, static (key, _, entropy) => new AesCtrCipher(key, entropy)),
+        new("cbc(des3_ede)", "des3_ede", [24], 0, static (key, direction, entropy) => PlatformCbcCipher.TripleDes(key, direction, entropy)),
+        new("cbc(camellia)", "camellia", [16, 24, 32], 0, static (key, direction, entropy) => new CamelliaCbcCipher(key, direction, entropy)),
+        new(NullCipherName, "cipher_null", [0], 0, static (_, _, _) => new NullCipher()),
     ];
 
     public static MacAlgorithm[] Macs { get; } =

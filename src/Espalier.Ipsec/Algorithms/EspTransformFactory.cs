@@ -7,7 +7,7 @@ namespace Espalier.Ipsec.Algorithms;
 /// <summary>Turns the algorithms of an SA into its transform. Stateless; any thread.</summary>
 public static class EspTransformFactory
 {
-    /// <summary>The shortest ICV taken with XFRMA_ALG_AUTH_TRUNC, in bits: the shortest that an RFC defines for ESP (RFC 4106 §6, RFC 4309 §3).</summary>
+    /// <summary>The shortest ICV taken with XFRMA_ALG_AUTH_TRUNC, in bits: the shortest that an RFC defines for ESP (RFC 4106 §6, RFC 4309 §2).</summary>
     public const int ShortestIcvBits = 64;
 
     /// <summary>
@@ -63,7 +63,9 @@ public static class EspTransformFactory
 
         try
         {
-            transform = new DuplexTransform(recipe, recipe.Create(entropy), entropy);
+            // Made once to see that the libraries take the keys, and for the sizes.
+            using var trial = recipe.Create(TransformDirection.Seal, entropy);
+            transform = new DuplexTransform(recipe, trial.Geometry, entropy);
             error = null;
             return true;
         }

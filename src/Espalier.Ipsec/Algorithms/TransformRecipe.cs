@@ -6,14 +6,26 @@ using Espalier.Ipsec.Esp;
 
 namespace Espalier.Ipsec.Algorithms;
 
+/// <summary>What a transform is for. Libraries need other key schedules for the two, and each costs memory.</summary>
+internal enum TransformDirection : byte
+{
+    /// <summary>Packets that are sent.</summary>
+    Seal,
+
+    /// <summary>Packets that arrive.</summary>
+    Open,
+}
+
 /// <summary>
 /// The checked algorithms and keys of one SA, from which a transform of one direction is made. Owns pinned copies of the keys,
 /// zeroed by <see cref="Dispose"/>.
 /// </summary>
 internal abstract class TransformRecipe : IDisposable
 {
-    /// <summary>A new transform with state of its own. Throws <see cref="CryptographicException"/> if a library refuses.</summary>
-    public abstract EspTransform Create(IvEntropy entropy);
+    /// <summary>
+    /// A new transform with state of its own, for one direction alone. Throws <see cref="CryptographicException"/> if a library refuses.
+    /// </summary>
+    public abstract EspTransform Create(TransformDirection direction, IvEntropy entropy);
 
     /// <inheritdoc/>
     public abstract void Dispose();
@@ -32,7 +44,7 @@ internal sealed class AeadRecipe(AeadAlgorithm algorithm, ReadOnlySpan<byte> key
 {
     private readonly byte[] _key = CopyKey(keyWithSalt);
 
-    public override EspTransform Create(IvEntropy entropy)
+    public override EspTransform Create(TransformDirection direction, IvEntropy entropy)
     {
         var key = _key.AsSpan(0, _key.Length - algorithm.SaltLength);
         var parameters = new AeadParameters(icvLength, esn, entropy);
@@ -54,13 +66,13 @@ internal sealed class EncryptThenMacRecipe(
     private readonly byte[] _cipherKey = CopyKey(cipherKey);
     private readonly byte[] _macKey = CopyKey(macKey);
 
-    public override EspTransform Create(IvEntropy entropy)
+    public override EspTransform Create(TransformDirection direction, IvEntropy entropy)
     {
         EspCipher? newCipher = null;
         EspMac? newMac = null;
         try
         {
-            newCipher = cipher.Create(_cipherKey, entropy);
+            newCipher = cipher.Create(_cipherKey, direction, entropy);
             newMac = mac.Create(_macKey);
             return new EncryptThenMacTransform(newCipher, newMac, icvLength, esn);
         }

@@ -36,7 +36,7 @@ public sealed class IvTests
         Assert.NotEqual(Iv(first, 1), Iv(second, 1));
     }
 
-    // RFC 3602 §2: the IV must be chosen at random; two equal plaintexts must not begin with equal blocks.
+    // RFC 3602 §3: the IV must be chosen at random; two equal plaintexts must not begin with equal blocks.
     [Theory]
     [MemberData(nameof(ChainedModes))]
     public void ChainedIv_EqualPackets_NeverRepeatsIvOrCiphertext(string line)
@@ -54,7 +54,7 @@ public sealed class IvTests
         }
     }
 
-    // The last ciphertext block of a packet is no IV of the next one (RFC 3602 §2: that would be predictable).
+    // The last ciphertext block of a packet is no IV of the next one (RFC 3602 §3: that would be predictable).
     [Theory]
     [MemberData(nameof(ChainedModes))]
     public void ChainedIv_NextPacket_IsNotTheLastBlock(string line)

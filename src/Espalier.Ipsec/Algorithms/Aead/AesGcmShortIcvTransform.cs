@@ -37,7 +37,7 @@ internal sealed class AesGcmShortIcvTransform(ReadOnlySpan<byte> key, ReadOnlySp
         _gcm.Encrypt(nonce, plaintext, payload, tag, aad);
         if (!CryptographicOperations.FixedTimeEquals(tag[..Geometry.IcvLength], Icv(packet)))
         {
-            CryptographicOperations.ZeroMemory(plaintext); // What was not authenticated is not left behind (RFC 4106 §8.3).
+            CryptographicOperations.ZeroMemory(plaintext); // What was not authenticated is not left behind.
             return false;
         }
 

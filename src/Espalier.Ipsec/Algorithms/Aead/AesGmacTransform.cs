@@ -5,7 +5,7 @@ namespace Espalier.Ipsec.Algorithms.Aead;
 
 /// <summary>
 /// AES-GMAC (RFC 4543, ENCR_NULL_AUTH_AES_GMAC) by the platform: GCM with nothing to encrypt. The associated data are the whole
-/// packet before the ICV, the IV included (RFC 4543 §3.3, §3.5):
+/// packet before the ICV, the IV included (RFC 4543 §3.3):
 /// <code>
 ///  | SPI | (high half, with ESN) | sequence, low half | IV | payload … padding | pad length | next header |
 /// </code>

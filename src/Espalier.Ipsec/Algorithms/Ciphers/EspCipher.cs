@@ -1,7 +1,8 @@
 namespace Espalier.Ipsec.Algorithms.Ciphers;
 
 /// <summary>
-/// Encryption without integrity, for use under a MAC alone. In place; one thread at a time. Failures of the library come as
+/// Encryption without integrity, for use under a MAC alone. In place; one thread at a time; made for one direction, and called in
+/// no other. Failures of the library come as
 /// <see cref="System.Security.Cryptography.CryptographicException"/>, never because of a packet's content, and leave nothing behind that
 /// spoils the next packet.
 /// </summary>

@@ -22,7 +22,7 @@ internal static class CipherVectors
         { "NIST CAVS TCBCMMT3, encrypt, count 1", "37ae5ebf46dff2dc0754b94f31cbb3855e7fd36dc870bfae", "3d1de3cc132e3b65", "84401f78fe6c10876d8ea23094ea5309", "7b1f7c7e3b1c948ebd04a75ffba7d2f5" },
     };
 
-    // Camellia: RFC 4312 section 2 names RFC 3713 for the cipher and its vectors; the NESSIE vectors are those of the submission.
+    // Camellia: RFC 4312 takes the cipher from RFC 3713; the NESSIE vectors are those of the submission.
     // Each is one block, so a CBC with a zero IV gives it. Chains of blocks are compared with OpenSSL in OracleTests.
     // Source, key, IV, plaintext, ciphertext.
     public static readonly TheoryData<string, string, string, string, string> CamelliaCbc = new()
