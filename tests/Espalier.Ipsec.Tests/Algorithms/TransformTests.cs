@@ -88,6 +88,37 @@ public sealed class TransformTests
         Assert.Equal(Rounds, await opening);
     }
 
+    // The SA keeps the specs for GETSA and may drop them first.
+    [Theory]
+    [MemberData(nameof(Cases))]
+    public void Specs_DisposedAfterCreation_AreNotMissed(string line)
+    {
+        var specs = AlgorithmCases.Specs(line);
+        using var peer = AlgorithmCases.Create(AlgorithmCases.Specs(line), esn: false);
+        using var transform = AlgorithmCases.Create(specs, esn: false);
+        Array.ForEach(specs, static spec => spec.Dispose());
+        byte[] packet = AlgorithmCases.Prepare(
+            transform.Geometry, 1, 1, AlgorithmCases.Plaintext(transform.Geometry, 50, new Random(1)));
+        byte[] back = [.. packet];
+        Assert.True(transform.TrySeal(packet, 1) && peer.TryOpen(packet, 1));
+        Assert.True(peer.TrySeal(back, 1) && transform.TryOpen(back, 1));
+    }
+
+    // What AesCbcMac relies on after a failed call.
+    [Fact]
+    public void PlatformChain_EmptyFinalBlock_StartsAnew()
+    {
+        using var aes = System.Security.Cryptography.Aes.Create();
+        aes.Padding = System.Security.Cryptography.PaddingMode.None;
+        using var encryptor = aes.CreateEncryptor();
+        byte[] first = new byte[32];
+        byte[] second = new byte[32];
+        encryptor.TransformBlock(new byte[32], 0, 32, first, 0);
+        encryptor.TransformFinalBlock([], 0, 0);
+        encryptor.TransformBlock(new byte[32], 0, 32, second, 0);
+        Assert.Equal(first, second);
+    }
+
     [Theory]
     [MemberData(nameof(Cases))]
     public void Disposed_EveryCall_GivesFalseAndThrowsNothing(string line)
