@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace Espalier.Wire.Addresses;
 
 /// <summary>
@@ -29,8 +31,9 @@ public readonly record struct AddressPrefix(InternetAddress Address, int Length)
         ArgumentNullException.ThrowIfNull(text);
         int slash = text.IndexOf('/', StringComparison.Ordinal);
         var address = InternetAddress.Parse(slash < 0 ? text : text[..slash]);
-        int length = slash < 0 ? address.BitLength : int.Parse(text.AsSpan(slash + 1), System.Globalization.CultureInfo.InvariantCulture);
-        return length < 0 || length > address.BitLength
+        int length = address.BitLength;
+        bool parsed = slash < 0 || int.TryParse(text.AsSpan(slash + 1), NumberStyles.None, CultureInfo.InvariantCulture, out length);
+        return !parsed || length > address.BitLength
             ? throw new FormatException($"'{text}' has a prefix length outside 0 to {address.BitLength}.")
             : new AddressPrefix(address, length);
     }

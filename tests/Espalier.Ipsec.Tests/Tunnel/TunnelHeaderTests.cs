@@ -92,7 +92,7 @@ public sealed class TunnelHeaderTests
         Assert.Equal(expected, packet);
     }
 
-    // RFC 4301 §5.1.2 note 6 lets the DSCP stay; decap-dscp takes the outer one. ECN goes by its own rule.
+    // RFC 4301 §5.1.2.1: the inner DSCP does not change; decap-dscp takes the outer one. ECN goes by its own rule.
     [Theory]
     [InlineData(IpVersion.IPv4)]
     [InlineData(IpVersion.IPv6)]
