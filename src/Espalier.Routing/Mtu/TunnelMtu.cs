@@ -20,8 +20,8 @@ internal sealed class TunnelMtu(OuterPathMtu paths)
     private readonly Dictionary<InternetAddress, HashSet<SecurityAssociation>> _byDestination = [];
     private readonly SortedDictionary<int, int> _counts = new(Comparer<int>.Create(static (left, right) => right.CompareTo(left)));
 
-    /// <summary>Destinations of outbound SAs.</summary>
-    internal IReadOnlyCollection<InternetAddress> Destinations => _byDestination.Keys;
+    /// <summary>True where an outbound SA goes to this address.</summary>
+    internal bool HasDestination(InternetAddress destination) => _byDestination.ContainsKey(destination);
 
     /// <summary>The MTU to set. Never below 1,280 where the host has IPv6, which a smaller MTU would switch off on the device.</summary>
     internal int Current(bool withIPv6)
@@ -35,12 +35,11 @@ internal sealed class TunnelMtu(OuterPathMtu paths)
         return WithoutSa;
     }
 
-    /// <summary>Counts an outbound SA and tells it its path MTU. True where its destination is new.</summary>
-    internal bool Add(SecurityAssociation association)
+    /// <summary>Counts an outbound SA and tells it its path MTU.</summary>
+    internal void Add(SecurityAssociation association)
     {
         var destination = association.Id.Destination;
-        bool isNew = !_byDestination.TryGetValue(destination, out var associations);
-        if (associations is null)
+        if (!_byDestination.TryGetValue(destination, out var associations))
         {
             _byDestination[destination] = associations = [];
         }
@@ -49,8 +48,6 @@ internal sealed class TunnelMtu(OuterPathMtu paths)
         {
             Count(association, paths[destination]);
         }
-
-        return isNew;
     }
 
     /// <summary>Forgets an SA, and its destination with the last one.</summary>

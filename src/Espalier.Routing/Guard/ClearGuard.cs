@@ -1,0 +1,312 @@
+using System.Text;
+using Espalier.Io;
+using Espalier.Io.Processes;
+using Espalier.Ipsec.Spd;
+using Espalier.Wire.Addresses;
+
+namespace Espalier.Routing.Guard;
+
+/// <summary>
+/// Keeps nftables in step with the policies, on a thread of its own, because each change runs the program nft (about 5 ms, 60 ms for 10,000 elements).
+/// The control thread hands over what changed. A change after a quiet time is written at once; while changes come fast, they are gathered for
+/// <see cref="GatherMilliseconds"/>. Each write is one transaction: there is no moment without the guard.
+/// </summary>
+internal sealed class ClearGuard : IDisposable
+{
+    private const int GatherMilliseconds = 100;
+    private const int StackSize = 512 * 1024;
+    private static readonly TimeSpan ProgramTimeout = TimeSpan.FromSeconds(30);
+
+    private readonly GuardScript _script;
+    private readonly string? _program;
+    private readonly Action<GuardStatus> _statusChanged;
+    private readonly object _gate = new();
+    private readonly Thread? _thread;
+    private readonly Dictionary<(PolicyDirection, IpVersion), GuardGroup> _groups = [];
+
+    // Shared, under the gate.
+    private List<Action> _changes = [];
+    private bool _flush;
+    private bool _stop;
+    private long _handedOver;
+    private long _written;
+    private GuardCounters _before;
+    private volatile GuardStatus _status;
+
+    // The guard thread's own.
+    private HashSet<ushort> _ports = [];
+    private bool _exist;
+    private bool _portsChanged = true;
+
+    /// <summary>Starts the thread, which makes the table; where there is no nft, only says so.</summary>
+    internal ClearGuard(RoutingOptions options, Action<GuardStatus> statusChanged)
+    {
+        _script = new GuardScript(options);
+        _statusChanged = statusChanged;
+        _program = options.UseGuard && GuardScript.IsPossibleName(options.TunnelName) ? ChildProgram.Find("nft") : null;
+        string reason = !options.UseGuard ? "switched off by an option"
+            : !GuardScript.IsPossibleName(options.TunnelName) ? $"nft takes no table for a TUN called '{options.TunnelName}'"
+            : _program is null ? "the program nft (package nftables) is not installed" : "starting";
+        _status = GuardStatus.AllOff(reason);
+        foreach (var direction in (ReadOnlySpan<PolicyDirection>)[PolicyDirection.In, PolicyDirection.Out, PolicyDirection.Forward])
+        {
+            _groups[(direction, IpVersion.IPv4)] = new GuardGroup(direction, IpVersion.IPv4);
+            _groups[(direction, IpVersion.IPv6)] = new GuardGroup(direction, IpVersion.IPv6);
+        }
+
+        if (_program is not null)
+        {
+            // The first write makes the table, also where there is no policy yet.
+            _changes.Add(static () => { });
+            _handedOver = 1;
+            _thread = new Thread(Run, StackSize) { Name = "guard", IsBackground = true };
+            _thread.Start();
+        }
+    }
+
+    /// <summary>What is on. Any thread.</summary>
+    internal GuardStatus Status => _status;
+
+    internal void Add(GuardPolicy policy) => Post(() => _groups[(policy.Direction, policy.Version)].Add(policy));
+
+    internal void Remove(GuardPolicy policy) => Post(() => _groups[(policy.Direction, policy.Version)].Remove(policy));
+
+    /// <summary>What happens to packets that no policy covers.</summary>
+    internal void SetDefault(PolicyDirection direction, bool drops) => Post(() =>
+    {
+        _groups[(direction, IpVersion.IPv4)].SetDefault(drops);
+        _groups[(direction, IpVersion.IPv6)].SetDefault(drops);
+    });
+
+    /// <summary>The UDP ports that IKE and encapsulated ESP arrive on.</summary>
+    internal void SetPorts(HashSet<ushort> ports) => Post(() =>
+    {
+        _portsChanged |= !_ports.SetEquals(ports);
+        _ports = ports;
+    });
+
+    /// <summary>Waits until everything handed over so far is written, or was refused; false after the timeout.</summary>
+    internal bool Flush(TimeSpan timeout)
+    {
+        if (_thread is null)
+        {
+            return true;
+        }
+
+        long deadline = Environment.TickCount64 + (long)timeout.TotalMilliseconds;
+        lock (_gate)
+        {
+            long wanted = _handedOver;
+            _flush = true;
+            Monitor.PulseAll(_gate);
+            while (_written < wanted)
+            {
+                long left = deadline - Environment.TickCount64;
+                if (left <= 0 || !Monitor.Wait(_gate, (int)left))
+                {
+                    return false;
+                }
+            }
+
+            return true;
+        }
+    }
+
+    /// <summary>Reads the counters from the kernel (runs nft). Any thread but the guard's, one at a time.</summary>
+    internal GuardCounters ReadCounters()
+    {
+        var current = _status.Clear.IsActive ? Query() : default;
+        lock (_gate)
+        {
+            return Add(_before, current);
+        }
+    }
+
+    /// <summary>Ends the thread and removes the tables.</summary>
+    public void Dispose()
+    {
+        if (_thread is null)
+        {
+            return;
+        }
+
+        lock (_gate)
+        {
+            _stop = true;
+            Monitor.PulseAll(_gate);
+        }
+
+        _thread.Join();
+        TryRun(_script.Remove(arp: false));
+        TryRun(_script.Remove(arp: true));
+    }
+
+    private void Post(Action change)
+    {
+        if (_thread is null)
+        {
+            return;
+        }
+
+        lock (_gate)
+        {
+            _changes.Add(change);
+            _handedOver++;
+            Monitor.PulseAll(_gate);
+        }
+    }
+
+    private void Run()
+    {
+        while (TryTakeChanges(out var changes))
+        {
+            foreach (var change in changes)
+            {
+                change();
+            }
+
+            Write();
+            lock (_gate)
+            {
+                _written += changes.Count;
+                Monitor.PulseAll(_gate);
+                WaitForMore();
+            }
+        }
+    }
+
+    private bool TryTakeChanges(out List<Action> changes)
+    {
+        lock (_gate)
+        {
+            while (_changes.Count == 0 && !_stop)
+            {
+                Monitor.Wait(_gate);
+            }
+
+            changes = _changes;
+            _changes = [];
+            _flush = false;
+            return !_stop;
+        }
+    }
+
+    /// <summary>Gathers changes, unless somebody waits for them.</summary>
+    private void WaitForMore()
+    {
+        long until = Environment.TickCount64 + GatherMilliseconds;
+        while (!_stop && !_flush && until - Environment.TickCount64 is > 0 and var left)
+        {
+            Monitor.Wait(_gate, (int)left);
+        }
+    }
+
+    /// <summary>Writes the difference; where the kernel refuses it, because somebody else changed the table, writes all anew.</summary>
+    private void Write()
+    {
+        if (_exist && TryWrite(create: false) is null)
+        {
+            return;
+        }
+
+        if (_exist)
+        {
+            var lost = Query();
+            lock (_gate)
+            {
+                _before = Add(_before, lost);
+            }
+        }
+
+        string? refused = TryWrite(create: true);
+        bool wasOff = !_exist;
+        _exist = true;
+        if (refused is not null)
+        {
+            Publish(GuardStatus.AllOff(refused));
+        }
+        else if (wasOff || !_status.Clear.IsActive || !_status.Arrival.IsActive)
+        {
+            Publish(new GuardStatus(new Protection(true, null), Try(_script.CreateMark()), Try(_script.CreateArpMark())));
+        }
+        else
+        {
+            Publish(_status with { Arrival = Try(_script.CreateMark()) });
+        }
+    }
+
+    private string? TryWrite(bool create)
+    {
+        var text = new StringBuilder(create ? _script.Create() : "");
+        if (create || _portsChanged)
+        {
+            _script.WriteExemptions(text, [.. _ports.Order()]);
+            _portsChanged = false;
+        }
+
+        foreach (var group in _groups.Values)
+        {
+            if (create)
+            {
+                group.Reset();
+            }
+
+            group.Write(text, _script.Table);
+        }
+
+        return text.Length == 0 ? null : TryRun(text.ToString());
+    }
+
+    private Protection Try(string script) => TryRun(script) is { } refused ? new Protection(false, refused) : new Protection(true, null);
+
+    /// <summary>Runs nft; null, or the first line of what it complains about.</summary>
+    private string? TryRun(string script)
+    {
+        try
+        {
+            var result = ChildProgram.Run(_program!, ["-f", "-"], script, ProgramTimeout);
+            return result.Succeeded ? null : $"nft: {FirstLine(result)}";
+        }
+        catch (DeviceException failure)
+        {
+            return failure.Message;
+        }
+    }
+
+    private GuardCounters Query()
+    {
+        try
+        {
+            var result = ChildProgram.Run(_program!, ["list", "counters", "table", .. _script.Table.Split(' ')], "", ProgramTimeout);
+            var counters = GuardScript.ParseCounters(result.Output);
+            return new GuardCounters(
+                counters.GetValueOrDefault(GuardGroup.CounterOf(PolicyDirection.In)),
+                counters.GetValueOrDefault(GuardGroup.CounterOf(PolicyDirection.Forward)),
+                counters.GetValueOrDefault(GuardGroup.CounterOf(PolicyDirection.Out)));
+        }
+        catch (DeviceException)
+        {
+            // The next call tries again; what was counted stays counted.
+            return default;
+        }
+    }
+
+    private static string FirstLine(ProgramResult result)
+    {
+        string line = result.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries).FirstOrDefault() ?? $"exit code {result.ExitCode}";
+        int error = line.IndexOf("Error: ", StringComparison.Ordinal);
+        return error < 0 ? line.Trim() : line[(error + "Error: ".Length)..].Trim();
+    }
+
+    private static GuardCounters Add(GuardCounters left, GuardCounters right) =>
+        new(left.Inbound + right.Inbound, left.Forwarded + right.Forwarded, left.Outbound + right.Outbound);
+
+    private void Publish(GuardStatus status)
+    {
+        if (status != _status)
+        {
+            _status = status;
+            _statusChanged(status);
+        }
+    }
+}

@@ -1,0 +1,67 @@
+using Espalier.Io.Netlink;
+using Espalier.Ipsec.Spd;
+using Espalier.Wire.Addresses;
+
+namespace Espalier.Routing.Rules;
+
+/// <summary>Keeps the routing rules of one IP version in step with the sources of the policies that catch. Owned by the control thread.</summary>
+internal sealed class CatchRules
+{
+    private readonly RouteNetlink _netlink;
+    private readonly RulePlan _plan;
+    private readonly SourceCover _cover;
+    private IReadOnlyList<RuleEntry> _forSources = [];
+
+    internal CatchRules(RouteNetlink netlink, IpVersion version, RoutingOptions options)
+    {
+        _netlink = netlink;
+        _plan = new RulePlan(version, options);
+        _cover = new SourceCover(version);
+    }
+
+    /// <summary>Installs the rules that always stand.</summary>
+    /// <exception cref="NetlinkException">The kernel refused one.</exception>
+    internal void Install()
+    {
+        var rules = _plan.Permanent();
+        foreach (var error in _netlink.AddRules(rules))
+        {
+            throw new NetlinkException($"add the routing rule with priority {rules[error.Index].Priority}", error.ErrorNumber, error.KernelText);
+        }
+    }
+
+    /// <summary>Takes over the source of a policy, at once. Returns what the kernel refused.</summary>
+    internal IReadOnlyList<NetlinkError> Add(SecurityPolicy policy) => _cover.Add(policy.Selector.Source) ? Apply() : [];
+
+    /// <summary>Takes the source of a policy away; the rules follow with <see cref="Settle"/>.</summary>
+    internal void Remove(SecurityPolicy policy) => _cover.Remove(policy.Selector.Source);
+
+    /// <summary>Narrows the rules after policies went. Returns what the kernel refused.</summary>
+    internal IReadOnlyList<NetlinkError> Settle() => _cover.IsStale && _cover.Recompute() ? Apply() : [];
+
+    /// <summary>Removes the rules of Espalier's tables, also those that a crash left.</summary>
+    internal static void Clear(RouteNetlink netlink, RoutingOptions options, IpVersion version)
+    {
+        var rules = netlink.GetRules(version).Where(rule => IsOurs(rule, options)).ToList();
+        foreach (var error in netlink.DeleteRules(rules))
+        {
+            throw new NetlinkException($"remove the routing rule with priority {rules[error.Index].Priority}", error.ErrorNumber, error.KernelText);
+        }
+    }
+
+    /// <summary>True for rules made by an Espalier, this one or another.</summary>
+    internal static bool IsOfEspalier(RuleEntry rule, RoutingOptions options) => rule.Protocol == options.Protocol;
+
+    private static bool IsOurs(RuleEntry rule, RoutingOptions options) =>
+        IsOfEspalier(rule, options) && (rule.Table == options.Table || rule.Table == options.UnspecifiedSourceTable);
+
+    /// <summary>New rules first, so that nothing is uncaught in between.</summary>
+    private List<NetlinkError> Apply()
+    {
+        var wanted = _plan.ForSources(_cover.Prefixes);
+        List<NetlinkError> errors = [.. _netlink.AddRules([.. wanted.Except(_forSources)])];
+        errors.AddRange(_netlink.DeleteRules([.. _forSources.Except(wanted)]));
+        _forSources = wanted;
+        return errors;
+    }
+}

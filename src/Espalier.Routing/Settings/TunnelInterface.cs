@@ -1,0 +1,46 @@
+using Espalier.Io.Netlink;
+
+namespace Espalier.Routing.Settings;
+
+/// <summary>
+/// Sets the TUN up so that it is silent: no link-local address, no router solicitation, no duplicate address detection, no multicast and so no MLD.
+/// Nothing arrives in it but what the routing rules send there.
+/// </summary>
+internal static class TunnelInterface
+{
+    /// <summary>Configures the interface while it is down, then sets it up. Returns what could not be set, for the log.</summary>
+    /// <exception cref="NetlinkException">The kernel refused to set it up.</exception>
+    internal static IReadOnlyList<string> SetUp(RouteNetlink netlink, LinkInfo tunnel, int mtu, bool withIPv6)
+    {
+        List<string> problems = [];
+        netlink.SetLink(tunnel.Index, new LinkChange { Multicast = false, Mtu = mtu, Up = false });
+        if (withIPv6)
+        {
+            // Before disable_ipv6 is cleared, because clearing it makes the addresses.
+            string settings = $"ipv6/conf/{tunnel.Name}/";
+            foreach (var (name, value) in new[]
+            {
+                ("addr_gen_mode", "1"), ("accept_ra", "0"), ("autoconf", "0"), ("router_solicitations", "0"), ("dad_transmits", "0"),
+                ("accept_redirects", "0"), ("disable_ipv6", "0"),
+            })
+            {
+                Note(problems, KernelSetting.Write(settings + name, value));
+            }
+        }
+
+        // The stricter of this and net.ipv4.conf.all.rp_filter holds. The policies decide which sources may arrive here.
+        Note(problems, KernelSetting.Write($"ipv4/conf/{tunnel.Name}/rp_filter", "0"));
+        Note(problems, KernelSetting.Write($"ipv4/conf/{tunnel.Name}/accept_redirects", "0"));
+        Note(problems, KernelSetting.Write($"ipv4/conf/{tunnel.Name}/send_redirects", "0"));
+        netlink.SetLink(tunnel.Index, new LinkChange { Up = true });
+        return problems;
+    }
+
+    private static void Note(List<string> problems, string? problem)
+    {
+        if (problem is not null)
+        {
+            problems.Add(problem);
+        }
+    }
+}
