@@ -85,6 +85,12 @@ enum {
     OLD_IP_IPSEC_POLICY = 16, OLD_IPV6_IPSEC_POLICY = 34,
 };
 
+/* What a socket shares with the processes that are forked from its own. */
+struct shared {
+    pthread_mutex_t turn;       /* whose turn it is to speak on the lease */
+    uint32_t groups;            /* subscription: bit n - 1 is group n; changed by whose turn it is */
+};
+
 struct xfrm_socket {
     bool used;
     int descriptors;            /* numbers of A in this process */
@@ -94,8 +100,8 @@ struct xfrm_socket {
     int type;
     pid_t creator;              /* the process that attached B */
     bool bound;
-    uint32_t port, peer, groups, options;
-    pthread_mutex_t *turn;      /* whose turn it is to speak on the lease; shared with forked processes */
+    uint32_t port, peer, options;
+    struct shared *shared;
 };
 
 static _Atomic uint16_t table[MAX_DESCRIPTORS];
@@ -165,7 +171,8 @@ static bool retire(struct xfrm_socket *s, int closing[2])
     for (int i = 0; i < 2; i++)
         if (closing[i] >= 0 && closing[i] < MAX_DESCRIPTORS)
             set_entry(closing[i], 0);
-    munmap(s->turn, sizeof *s->turn);
+    if (s->shared)
+        munmap(s->shared, sizeof *s->shared);
     memset(s, 0, sizeof *s);
     return true;
 }
@@ -262,38 +269,6 @@ static int hide(int fd, int from)
 
 /* ---- The conversation on the lease ---- */
 
-/* One speaker at a time on a lease, in this process and in those forked from it. A thread that is cancelled must not take the turn along. */
-static int take_turn(struct xfrm_socket *s, bool wait, int *cancel_state)
-{
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, cancel_state);
-    int error = wait ? pthread_mutex_lock(s->turn) : pthread_mutex_trylock(s->turn);
-    if (error == EOWNERDEAD)
-        error = pthread_mutex_consistent(s->turn);
-    if (error)
-        pthread_setcancelstate(*cancel_state, NULL);
-    return error;
-}
-
-static void end_turn(struct xfrm_socket *s, int cancel_state)
-{
-    pthread_mutex_unlock(s->turn);
-    pthread_setcancelstate(cancel_state, NULL);
-}
-
-static pthread_mutex_t *new_turn(void)
-{
-    pthread_mutexattr_t attributes;
-    pthread_mutex_t *turn = mmap(NULL, sizeof *turn, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (turn == MAP_FAILED)
-        return NULL;
-    pthread_mutexattr_init(&attributes);
-    pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
-    pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-    pthread_mutex_init(turn, &attributes);
-    pthread_mutexattr_destroy(&attributes);
-    return turn;
-}
-
 static long milliseconds(void)
 {
     struct timespec now;
@@ -301,8 +276,9 @@ static long milliseconds(void)
     return now.tv_sec * 1000L + now.tv_nsec / 1000000L;
 }
 
-/* Waits for a message of this type on the lease. Returns the errno it carries (0 = good), or ECONNREFUSED if the data plane is gone. */
-static int await(int lease, uint16_t type)
+/* Waits for a message of this type on the lease, with this sequence number unless that is 0. Returns the errno it carries (0 = good), or
+   ECONNREFUSED if the data plane is gone. */
+static int await(int lease, uint16_t type, uint32_t sequence)
 {
     _Alignas(struct nlmsghdr) char buffer[1024];
     const struct nlmsghdr *message = (const struct nlmsghdr *)buffer;
@@ -320,7 +296,7 @@ static int await(int lease, uint16_t type)
             continue;
         if (length <= 0)
             return ECONNREFUSED;
-        if ((size_t)length < NLMSG_LENGTH(sizeof(int)) || message->nlmsg_type != type)
+        if ((size_t)length < NLMSG_LENGTH(sizeof(int)) || message->nlmsg_type != type || (sequence && message->nlmsg_seq != sequence))
             continue;
         int error;
         memcpy(&error, NLMSG_DATA(message), sizeof error);
@@ -331,8 +307,10 @@ static int await(int lease, uint16_t type)
 /* Sends one message of ours on the lease, with a descriptor unless that is -1, and waits for the answer: 0 or an errno. */
 static int ask(int lease, uint16_t type, const uint32_t *payload, size_t words, int descriptor)
 {
+    static _Atomic uint32_t questions;
     struct { struct nlmsghdr header; uint32_t payload[2]; } message = {
-        .header = { .nlmsg_len = NLMSG_LENGTH(words * sizeof *payload), .nlmsg_type = type, .nlmsg_flags = NLM_F_REQUEST },
+        .header = { .nlmsg_len = NLMSG_LENGTH(words * sizeof *payload), .nlmsg_type = type, .nlmsg_flags = NLM_F_REQUEST,
+                    .nlmsg_seq = (uint32_t)getpid() << 12 | (++questions & 0xfff) },
     };
     memcpy(message.payload, payload, words * sizeof *payload);
     union { struct cmsghdr header; char space[CMSG_SPACE(sizeof(int))]; } rights = { .space = { 0 } };
@@ -346,7 +324,57 @@ static int ask(int lease, uint16_t type, const uint32_t *payload, size_t words, 
     }
     if (real_sendmsg()(lease, &packet, MSG_NOSIGNAL) < 0)
         return errno == EPIPE || errno == ECONNRESET ? ECONNREFUSED : errno;
-    return await(lease, NLMSG_ERROR);
+    return await(lease, NLMSG_ERROR, message.header.nlmsg_seq);
+}
+
+/* Requests that the data plane has not read. */
+static void discard_requests(struct xfrm_socket *s)
+{
+    char unread[16];
+    while (real_recv()(s->data_plane_end, unread, sizeof unread, MSG_DONTWAIT) >= 0)
+        ;
+}
+
+/* Another process died while it spoke. What it left unread in B is taken out; what the data plane still has to say about it comes before
+   the answer to a question of ours. */
+static void straighten(struct xfrm_socket *s)
+{
+    discard_requests(s);
+    ask(s->lease, GROUPS, &s->shared->groups, 1, -1);
+}
+
+/* One speaker at a time on a lease, in this process and in those forked from it. A thread that is cancelled must not take the turn along. */
+static int take_turn(struct xfrm_socket *s, bool wait, int *cancel_state)
+{
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, cancel_state);
+    int error = wait ? pthread_mutex_lock(&s->shared->turn) : pthread_mutex_trylock(&s->shared->turn);
+    if (error == EOWNERDEAD) {
+        error = pthread_mutex_consistent(&s->shared->turn);
+        straighten(s);
+    }
+    if (error)
+        pthread_setcancelstate(*cancel_state, NULL);
+    return error;
+}
+
+static void end_turn(struct xfrm_socket *s, int cancel_state)
+{
+    pthread_mutex_unlock(&s->shared->turn);
+    pthread_setcancelstate(cancel_state, NULL);
+}
+
+static struct shared *new_shared(void)
+{
+    pthread_mutexattr_t attributes;
+    struct shared *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED)
+        return NULL;
+    pthread_mutexattr_init(&attributes);
+    pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+    pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+    pthread_mutex_init(&shared->turn, &attributes);
+    pthread_mutexattr_destroy(&attributes);
+    return shared;
 }
 
 /* A new connection to the control socket, or -1. */
@@ -379,8 +407,8 @@ static int attach(struct xfrm_socket *s)
     if (lease < 0)
         return errno == ENOENT || errno == ENOTDIR || errno == EAGAIN ? ECONNREFUSED : errno;
     int error = ask(lease, ATTACH, hello, 2, s->data_plane_end);
-    if (!error && s->groups)
-        error = ask(lease, GROUPS, &s->groups, 1, -1);
+    if (!error && s->shared->groups)
+        error = ask(lease, GROUPS, &s->shared->groups, 1, -1);
     if (error) {
         real_close()(lease);
         return error;
@@ -434,14 +462,12 @@ static int replace_pair(struct xfrm_socket *s)
 /* Attaches a socket again whose data plane is gone. Requests that it left unread are dropped: their senders were told so. */
 static int revive(struct xfrm_socket *s)
 {
-    char unread[16];
     if (s->creator != getpid() && (kill(s->creator, 0) == 0 || errno != ESRCH)) {
         int error = replace_pair(s);
         if (error)
             return error;
     }
-    while (real_recv()(s->data_plane_end, unread, sizeof unread, MSG_DONTWAIT) >= 0)
-        ;
+    discard_requests(s);
     return attach(s);
 }
 
@@ -531,8 +557,8 @@ static int open_xfrm(int type)
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
     s->type = type;
     s->creator = getpid();
-    s->turn = new_turn();
-    if (!s->turn)
+    s->shared = new_shared();
+    if (!s->shared)
         error = ENOMEM;
     else if (socketpair(AF_UNIX, SOCK_DGRAM | flags, 0, pair) < 0)
         error = errno;
@@ -603,14 +629,14 @@ static int subscribe(struct xfrm_socket *s, uint32_t groups)
     int error = take_turn(s, true, &cancel_state);
     if (error)
         return error;
-    if (groups != s->groups) {
+    if (groups != s->shared->groups) {
         error = ensure_attached(s);
         if (!error)
             error = ask(s->lease, GROUPS, &groups, 1, -1);
         if (error == ECONNREFUSED)
             error = 0;
         if (!error)
-            s->groups = groups;
+            s->shared->groups = groups;
     }
     end_turn(s, cancel_state);
     return error;
@@ -675,7 +701,7 @@ EXPORT int getsockname(int fd, __SOCKADDR_ARG address, socklen_t *restrict lengt
     struct xfrm_socket *s = acquire(fd);
     if (!s)
         return -1;
-    give_name(address.__sockaddr__, length, *length, s->port, s->groups);
+    give_name(address.__sockaddr__, length, *length, s->port, s->shared->groups);
     release(s);
     return 0;
 }
@@ -705,7 +731,7 @@ static int set_netlink_option(struct xfrm_socket *s, int name, const void *value
         if (number == 0 || number > GROUP_COUNT)
             return EINVAL;
         number = UINT32_C(1) << (number - 1);
-        return subscribe(s, name == NETLINK_ADD_MEMBERSHIP ? s->groups | number : s->groups & ~number);
+        return subscribe(s, name == NETLINK_ADD_MEMBERSHIP ? s->shared->groups | number : s->shared->groups & ~number);
     case NETLINK_BROADCAST_ERROR:
     case NETLINK_NO_ENOBUFS:
     case NETLINK_CAP_ACK:
@@ -759,7 +785,7 @@ static int get_netlink_option(const struct xfrm_socket *s, int name, uint32_t *n
 {
     switch (name) {
     case NETLINK_LIST_MEMBERSHIPS:
-        *number = s->groups;
+        *number = s->shared->groups;
         return 0;
     case NETLINK_BROADCAST_ERROR:
     case NETLINK_NO_ENOBUFS:
@@ -828,7 +854,7 @@ static int converse(struct xfrm_socket *s, int fd, const char *request, size_t l
         return error;
     error = ensure_attached(s);
     if (!error)
-        error = real_send()(fd, request, length, MSG_NOSIGNAL | (flags & MSG_DONTWAIT)) < 0 ? errno : await(s->lease, DONE);
+        error = real_send()(fd, request, length, MSG_NOSIGNAL | (flags & MSG_DONTWAIT)) < 0 ? errno : await(s->lease, DONE, 0);
     end_turn(s, cancel_state);
     return error;
 }
@@ -961,7 +987,7 @@ static bool may_receive(int fd, int flags)
         return true;
     bool answer = true;
     pthread_cleanup_push(release, s);
-    answer = s->groups != 0 || wait_for_answer(fd, s);
+    answer = s->shared->groups != 0 || wait_for_answer(fd, s);
     pthread_cleanup_pop(1);
     if (!answer)
         errno = ECONNREFUSED;

@@ -14,11 +14,12 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -183,14 +184,16 @@ static void serve(int listener)
 static void start_server(void)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
-    strcpy(address.sun_path, path);
-    unlink(path);
+    socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
+    memcpy(address.sun_path + 1, path + 1, strlen(path) - 1);     /* abstract: nothing is left behind */
     int listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-    CHECK(listener >= 0 && bind(listener, (struct sockaddr *)&address, sizeof address) == 0 && listen(listener, 64) == 0);
+    CHECK(listener >= 0 && bind(listener, (struct sockaddr *)&address, length) == 0 && listen(listener, 64) == 0);
     server = fork();
     CHECK(server >= 0);
-    if (server == 0)
+    if (server == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         serve(listener);
+    }
     close(listener);
 }
 
@@ -198,7 +201,6 @@ static void stop_server(void)
 {
     kill(server, SIGKILL);
     waitpid(server, NULL, 0);
-    unlink(path);
 }
 
 /* ---- A client's steps ---- */
@@ -720,8 +722,7 @@ int main(int count, char **arguments)
             puts(tests[i].name);
         if (strcmp(wanted, tests[i].name) != 0)
             continue;
-        const char *folder = getenv("TMPDIR");
-        snprintf(path, sizeof path, "%.60s/esp%d-preload.sock", folder ? folder : "/tmp", (int)getpid());
+        snprintf(path, sizeof path, "@esp%d-preload", (int)getpid());
         setenv("ESPALIER_CONTROL", path, 1);
         setenv("ESPALIER_MARK", "0x1234", 1);
         alarm(30);
