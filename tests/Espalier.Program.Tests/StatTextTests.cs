@@ -1,0 +1,86 @@
+using System.Text.Json;
+using Espalier.Statistics;
+
+namespace Espalier.Program.Tests;
+
+/// <summary>The statistics as text.</summary>
+public sealed class StatTextTests
+{
+    [Fact]
+    public void Write_WholeDocument_LaysItOut()
+    {
+        const string Json = """
+            {
+              "version": "0.1.0", "pid": 42, "uptimeSeconds": 93784, "control": "/run/espalier.sock",
+              "tun": { "name": "esp0", "mtu": 1422 },
+              "memory": { "vmRssKiB": 14336, "rssAnonKiB": 6144, "vmHwmKiB": 15360 },
+              "traffic": { "packetsOut": 1234567, "bytesOut": 1536, "packetsIn": 1, "bytesIn": 99, "packetsBypassed": 0, "bytesBypassed": 0 },
+              "drops": { "InboundReplayed": 3, "InboundDummy": 0 },
+              "dropNames": { "InboundReplayed": "XfrmInStateSeqError" },
+              "kernelDrops": { "sockets": 5, "tun": 0, "guard": null },
+              "associations": [ { "spi": "0x00000100", "source": "192.0.2.1", "destination": "192.0.2.2", "state": "valid", "algorithms": "rfc4106(gcm(aes)) 128",
+                "packets": 10, "bytes": 1000, "replay": 1, "replayWindow": 2, "integrity": 3 } ],
+              "associationsCount": 3,
+              "policies": [],
+              "policiesCount": 0,
+              "workers": [ { "name": "outbound", "read": 5, "done": 4, "dropped": 1, "batches": 2 } ],
+              "notes": [ "no guard" ]
+            }
+            """;
+        using var output = new StringWriter();
+        using var document = JsonDocument.Parse(Json);
+
+        StatText.Write(document.RootElement, output);
+
+        Assert.Equal(
+            """
+            espalier 0.1.0, process 42, up 1 d 02:03:04
+            TUN esp0, MTU 1422; control socket /run/espalier.sock
+            memory 14.0 MiB resident, 6.0 MiB anonymous, 15.0 MiB at peak
+
+            traffic            packets    bytes
+            out (TUN to ESP)  1 234 567  1.5 KiB
+            in (ESP to TUN)           1     99 B
+            out in clear              0      0 B
+
+            dropped                          as the kernel's      packets
+            InboundReplayed                  XfrmInStateSeqError        3
+            by the kernel, socket queue full                            5
+
+            SPI         from       to         state  algorithm              packets  bytes  replay  window  integrity
+            0x00000100  192.0.2.1  192.0.2.2  valid  rfc4106(gcm(aes)) 128       10  1000 B       1       2          3
+            … and 2 more
+
+            no policy
+
+            worker    read  done  dropped  batches
+            outbound     5     4        1        2
+            note: no guard
+
+            """,
+            output.ToString());
+    }
+
+    [Fact]
+    public void Write_EmptyDocument_DoesNotFail()
+    {
+        using var output = new StringWriter();
+        using var document = JsonDocument.Parse("{}");
+        StatText.Write(document.RootElement, output);
+        Assert.Contains("no packet dropped", output.ToString(), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(0, "0 B")]
+    [InlineData(1023, "1023 B")]
+    [InlineData(1024, "1.0 KiB")]
+    [InlineData(1 << 30, "1.0 GiB")]
+    [InlineData(long.MaxValue, "8192.0 PiB")]
+    public void Bytes_Value_HasAUnit(long value, string text) => Assert.Equal(text, StatText.Bytes(value));
+
+    [Theory]
+    [InlineData(0, "0")]
+    [InlineData(999, "999")]
+    [InlineData(1000000, "1 000 000")]
+    public void Count_Value_IsGrouped(long value, string text) => Assert.Equal(text, StatText.Count(value));
+}
