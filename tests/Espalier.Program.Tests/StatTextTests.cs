@@ -38,7 +38,7 @@ public sealed class StatTextTests
             TUN esp0, MTU 1422; control socket /run/espalier.sock
             memory 14.0 MiB resident, 6.0 MiB anonymous, 15.0 MiB at peak
 
-            traffic            packets    bytes
+            traffic             packets    bytes
             out (TUN to ESP)  1 234 567  1.5 KiB
             in (ESP to TUN)           1     99 B
             out in clear              0      0 B

@@ -48,7 +48,8 @@ internal static class RootCommandFactory
         {
             var command = parsed.CommandResult.Command;
             string name = command is RootCommand ? "espalier" : $"espalier {command.Name}";
-            error.WriteLine($"{name}: {parsed.Errors[0].Message.TrimEnd('.').ReplaceLineEndings(" ")} (see '{name} --help')");
+            string reason = parsed.UnmatchedTokens.Count > 0 ? $"'{parsed.UnmatchedTokens[0]}' is not known here" : parsed.Errors[0].Message;
+            error.WriteLine($"{name}: {reason.TrimEnd('.').ReplaceLineEndings(" ")} (see '{name} --help')");
             return ExitCodes.Usage;
         }
 
