@@ -43,9 +43,9 @@ public sealed class StatTextTests
             in (ESP to TUN)           1     99 B
             out in clear              0      0 B
 
-            dropped                          as the kernel's      packets
-            InboundReplayed                  XfrmInStateSeqError        3
-            by the kernel, socket queue full                            5
+            dropped                           as the kernel's      packets
+            InboundReplayed                   XfrmInStateSeqError        3
+            by the kernel, socket queue full                             5
 
             SPI         from       to         state  algorithm              packets  bytes  replay  window  integrity
             0x00000100  192.0.2.1  192.0.2.2  valid  rfc4106(gcm(aes)) 128       10  1000 B       1       2          3
