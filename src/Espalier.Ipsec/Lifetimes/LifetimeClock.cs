@@ -57,6 +57,9 @@ public sealed class LifetimeClock : IDisposable
         }
     }
 
+    /// <summary>Entries in the heap, stale ones included; at most about twice the limited SAs and policies.</summary>
+    internal int QueueLength => queue.Count;
+
     /// <summary>Stops watching.</summary>
     public void Dispose()
     {
