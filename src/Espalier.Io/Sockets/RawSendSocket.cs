@@ -111,7 +111,7 @@ internal sealed unsafe class RawSendSocket : IDisposable
         {
             icmp6_filter all;
             new Span<byte>(&all, sizeof(icmp6_filter)).Fill(0xFF);
-            Check(Libc.setsockopt(descriptor, Ip.SOL_ICMPV6, Ip.ICMPV6_FILTER, &all, (uint)sizeof(icmp6_filter)), "ICMPV6_FILTER");
+            Check(Libc.setsockopt(descriptor, Ip.SOL_ICMPV6, Ip.ICMP6_FILTER, &all, (uint)sizeof(icmp6_filter)), "ICMP6_FILTER");
         }
 
         sock_filter nothing = new(Nl.BPF_RET_K, 0, 0, 0);

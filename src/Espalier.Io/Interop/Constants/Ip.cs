@@ -56,5 +56,5 @@ internal static class Ip
     internal const int SOL_RAW = 255;
     internal const int ICMP_FILTER = 1;
     internal const int SOL_ICMPV6 = 58;
-    internal const int ICMPV6_FILTER = 1;
+    internal const int ICMP6_FILTER = 1;
 }

@@ -1,0 +1,114 @@
+using Espalier.Io.InMemory;
+using Espalier.Io.Sockets;
+using Espalier.Wire.Addresses;
+using static Espalier.Io.Tests.Sockets.SocketTestSupport;
+
+namespace Espalier.Io.Tests.Sockets;
+
+/// <summary>Nothing is allocated per packet, batch or system call.</summary>
+public sealed class AllocationTests
+{
+    private const int Packets = 100_000;
+
+    // The runtime allocates on the running thread when it compiles a hot method again.
+    private const int Warmup = 200;
+
+    [Theory]
+    [InlineData("127.0.0.1")]
+    [InlineData("::1")]
+    public void OuterSocket_OnLoopback_AllocatesNothing(string address)
+    {
+        var loopback = InternetAddress.Parse(address);
+        var options = Options(loopback.Version) with { BindAddress = loopback };
+        using var sender = UdpEncapsulationSocket.Open(options);
+        using var receiver = UdpEncapsulationSocket.Open(options);
+        var source = NewBatch();
+        for (int i = 0; i < source.Capacity; i++)
+        {
+            // The DF bit changes within each batch, and one packet of each is refused.
+            Add(source, Payload(200), i == 20 ? InternetAddress.AnyIPv6 with { Version = IpVersion.None } : loopback, receiver.LocalPort, loopback, (byte)i, i % 16 < 8);
+        }
+
+        byte[] quoted = new byte[64];
+        var target = NewBatch();
+        for (int i = 0; i < Warmup; i++)
+        {
+            Round();
+        }
+
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        int received = 0;
+        while (received < Packets)
+        {
+            received += Round();
+        }
+
+        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+
+        int Round()
+        {
+            Require(SendAll(sender, source) == source.Capacity - 1);
+            int count = 0;
+            while (count < source.Capacity - 1)
+            {
+                count += Receive(receiver, target);
+            }
+
+            sender.TryReceiveError(quoted, out _);
+            return count;
+        }
+
+        static void Require(bool condition)
+        {
+            if (!condition)
+            {
+                throw new InvalidOperationException("a packet was not sent");
+            }
+        }
+    }
+
+    [Fact]
+    public void MemoryDevices_Always_AllocateNothing()
+    {
+        using var tunnel = new MemoryTunnelDevice();
+        var (left, right) = MemoryOuterSocket.CreatePair(InternetAddress.Parse("192.0.2.1"), 1, InternetAddress.Parse("192.0.2.2"), 2);
+        byte[] packet = Payload(500);
+        byte[] buffer = new byte[1000];
+        var batch = NewBatch();
+        var target = NewBatch();
+        for (int i = 0; i < Warmup; i++)
+        {
+            Round();
+        }
+
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        for (int i = 0; i < Packets / 32; i++)
+        {
+            Round();
+        }
+
+        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+
+        void Round()
+        {
+            for (int i = 0; i < 32; i++)
+            {
+                tunnel.Inject(packet);
+            }
+
+            tunnel.Receive(batch);
+            for (int i = 0; i < batch.Count; i++)
+            {
+                batch[i].Remote = InternetAddress.AnyIPv4;
+            }
+
+            SendAll(left, batch);
+            right.Receive(target);
+            for (int i = 0; i < target.Count; i++)
+            {
+                tunnel.Send(target.Packet(i));
+                tunnel.TryTake(buffer, out _);
+            }
+        }
+    }
+}
