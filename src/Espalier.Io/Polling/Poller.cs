@@ -8,7 +8,8 @@ namespace Espalier.Io.Polling;
 /// <param name="Error">There is something in the error queue, or the device is in error. It stays until it is read.</param>
 /// <param name="HangUp">The other end has closed; there may still be something to read.</param>
 /// <param name="Invalid">The descriptor is closed, or was never open: remove it.</param>
-public readonly record struct PollEvent(int Token, bool Readable, bool Error, bool HangUp, bool Invalid);
+/// <param name="Writable">A write would not block; only said where <see cref="Poller.Want"/> asked for it.</param>
+public readonly record struct PollEvent(int Token, bool Readable, bool Error, bool HangUp, bool Invalid, bool Writable = false);
 
 /// <summary>
 /// Waits on a set of descriptors. One thread waits; any thread may change the set or wake the waiting thread (by an eventfd).
@@ -22,7 +23,7 @@ public sealed unsafe class Poller : IDisposable
 {
     private readonly Lock _gate = new();
     private readonly SafeDescriptor _wake;
-    private readonly List<(int Descriptor, int Token)> _wanted = [];
+    private readonly List<(int Descriptor, int Token, short Events)> _wanted = [];
     private volatile bool _changed = true;
 
     // Of the waiting thread: the wake-up descriptor is entry 0.
@@ -47,11 +48,38 @@ public sealed unsafe class Poller : IDisposable
         ArgumentOutOfRangeException.ThrowIfNegative(descriptor);
         lock (_gate)
         {
-            _wanted.Add((descriptor, token));
+            _wanted.Add((descriptor, token, Files.POLLIN));
             _changed = true;
         }
 
         Wake();
+    }
+
+    /// <summary>
+    /// Says what to wait for besides errors and hang-ups: something to read (at first: yes), room to write (at first: no).
+    /// False = the descriptor is not in the set.
+    /// </summary>
+    public bool Want(int descriptor, bool read, bool write)
+    {
+        short events = (short)((read ? Files.POLLIN : 0) | (write ? Files.POLLOUT : 0));
+        lock (_gate)
+        {
+            int index = _wanted.FindIndex(entry => entry.Descriptor == descriptor);
+            if (index < 0)
+            {
+                return false;
+            }
+
+            _changed |= _wanted[index].Events != events;
+            _wanted[index] = _wanted[index] with { Events = events };
+        }
+
+        if (_changed)
+        {
+            Wake();
+        }
+
+        return true;
     }
 
     /// <summary>Removes a descriptor; false = it was not in the set.</summary>
@@ -115,7 +143,8 @@ public sealed unsafe class Poller : IDisposable
                         (events & Files.POLLIN) != 0,
                         (events & Files.POLLERR) != 0,
                         (events & Files.POLLHUP) != 0,
-                        (events & Files.POLLNVAL) != 0);
+                        (events & Files.POLLNVAL) != 0,
+                        (events & Files.POLLOUT) != 0);
                 }
             }
 
@@ -142,7 +171,7 @@ public sealed unsafe class Poller : IDisposable
             _entries[0] = new pollfd { fd = _wake.Number, events = Files.POLLIN };
             for (int i = 0; i < _count; i++)
             {
-                _entries[i + 1] = new pollfd { fd = _wanted[i].Descriptor, events = Files.POLLIN };
+                _entries[i + 1] = new pollfd { fd = _wanted[i].Descriptor, events = _wanted[i].Events };
                 _tokens[i] = _wanted[i].Token;
             }
         }

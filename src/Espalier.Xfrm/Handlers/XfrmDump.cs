@@ -6,7 +6,7 @@ namespace Espalier.Xfrm.Handlers;
 /// A dump in progress: the entries that were there when it began, newest first as in the kernel. What is removed meanwhile is left out,
 /// what is replaced is shown as it is then. Control thread only.
 /// </summary>
-internal abstract class XfrmDump
+internal abstract class XfrmDump : PagedAnswer
 {
     private readonly uint _sequence;
     private readonly uint _portId;
@@ -18,14 +18,11 @@ internal abstract class XfrmDump
         _portId = portId;
     }
 
-    /// <summary>True when NLMSG_DONE has been written.</summary>
-    public bool Finished { get; private set; }
-
     /// <summary>
     /// Writes the next datagram: as many messages as fit in <see cref="XfrmContext.MaximumDatagram"/>; after the last of them, in a datagram of its
     /// own, NLMSG_DONE.
     /// </summary>
-    public void WritePart(NetlinkWriter writer)
+    public override void WritePart(NetlinkWriter writer)
     {
         while (!_done)
         {

@@ -55,7 +55,7 @@ internal interface IXfrmPeer
     void Reply(ReadOnlySpan<byte> datagram);
 
     /// <summary>Starts sending a dump, part by part, as fast as the peer reads.</summary>
-    void StartDump(XfrmDump dump);
+    void StartDump(PagedAnswer dump);
 }
 
 /// <summary>Where notifications go. All calls on the control thread.</summary>

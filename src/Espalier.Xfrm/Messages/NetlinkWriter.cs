@@ -38,11 +38,11 @@ internal sealed class NetlinkWriter
         header.PortId = portId;
     }
 
-    /// <summary>Ends the message that was begun.</summary>
-    public void End()
+    /// <summary>Ends the message that was begun. Its length counts padding as the kernel's nlmsg_end does, except the last <paramref name="padding"/> bytes.</summary>
+    public void End(int padding = 0)
     {
         ref var header = ref MemoryMarshal.AsRef<NetlinkHeader>(_buffer.AsSpan(_message));
-        header.Length = (uint)(Length - _message);
+        header.Length = (uint)(Length - _message - padding);
         _last = _message;
         _message = -1;
     }

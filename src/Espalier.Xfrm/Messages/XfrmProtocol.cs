@@ -231,6 +231,7 @@ internal static class LinuxError
     public const int Perm = 1;
     public const int NoEntry = 2;
     public const int NoProcess = 3;
+    public const int InputOutput = 5;
     public const int Busy = 16;
     public const int Exists = 17;
     public const int CrossDevice = 18;

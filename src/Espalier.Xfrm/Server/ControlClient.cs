@@ -1,0 +1,212 @@
+using Espalier.Io.Polling;
+using Espalier.Io.UnixSockets;
+using Espalier.Xfrm.Handlers;
+using Espalier.Xfrm.Messages;
+
+namespace Espalier.Xfrm.Server;
+
+/// <summary>
+/// One client: its connection (the lease), and after ATTACH the socket B on which it speaks XFRM. Unattached it speaks XFRM on the connection
+/// itself. It lives as long as the connection. Control thread only.
+/// </summary>
+internal sealed class ControlClient : IXfrmPeer, IDisposable
+{
+    // Parts of a dump made in one go, so that one client cannot keep the thread.
+    private const int PartsAtATime = 16;
+
+    private readonly ControlServer _server;
+    private readonly ClientChannel _lease;
+    private ClientChannel? _attached;
+    private PagedAnswer? _dump;
+
+    public ControlClient(ControlServer server, UnixConnection connection, XfrmError refusal)
+    {
+        _server = server;
+        Refusal = refusal;
+        _lease = new ClientChannel(server.Loop, connection, LeaseReady);
+    }
+
+    /// <summary>Why the client may not be served; its first message is answered with this, then it is gone.</summary>
+    public XfrmError Refusal { get; }
+
+    /// <summary>When a client that may not be served is dropped, though it has said nothing (milliseconds of Environment.TickCount64).</summary>
+    public long RefusalEnds { get; init; }
+
+    /// <summary>Subscribed groups, bit n - 1 for group n.</summary>
+    public uint Groups { get; set; }
+
+    /// <summary>Notifications that this client lost.</summary>
+    public long Lost { get; private set; }
+
+    /// <summary>True after ATTACH.</summary>
+    public bool IsAttached => _attached is not null;
+
+    /// <summary>True when the other end of one of the sockets is gone.</summary>
+    public bool IsBroken => _lease.Broken || _attached is { Broken: true };
+
+    /// <inheritdoc/>
+    public bool DumpInProgress => _dump is not null;
+
+    private ClientChannel Answers => _attached ?? _lease;
+
+    /// <summary>Sends on the connection itself.</summary>
+    public void SendOnLease(ReadOnlySpan<byte> datagram) => _lease.Send(datagram);
+
+    /// <inheritdoc/>
+    public void Reply(ReadOnlySpan<byte> datagram) => Answers.Send(datagram);
+
+    /// <summary>Sends a notification, or loses it where too much waits already.</summary>
+    public bool Notify(ReadOnlySpan<byte> datagram)
+    {
+        if (Answers.WaitingBytes + datagram.Length > _server.Options.MaximumQueuedBytes)
+        {
+            Lost++;
+            return false;
+        }
+
+        Answers.Send(datagram);
+        return true;
+    }
+
+    /// <inheritdoc/>
+    public void StartDump(PagedAnswer dump)
+    {
+        _dump = dump;
+        ContinueDump(1);
+    }
+
+    /// <summary>Takes end B of the client's socket pair.</summary>
+    public void Attach(UnixConnection connection) => _attached = new ClientChannel(_server.Loop, connection, AttachedReady);
+
+    /// <summary>Closes the connection and B.</summary>
+    public void Dispose()
+    {
+        _dump = null;
+        _attached?.Dispose();
+        _lease.Dispose();
+    }
+
+    private void LeaseReady(PollEvent found)
+    {
+        if (found.Writable)
+        {
+            _lease.Flush();
+            if (!IsAttached)
+            {
+                ContinueDump(PartsAtATime);
+            }
+        }
+
+        if (found.Readable && !ReceiveOnLease())
+        {
+            _server.Drop(this);
+        }
+        else if ((!found.Readable && (found.HangUp || found.Error || found.Invalid)) || _lease.Broken
+            || _lease.WaitingBytes > 2 * _server.Options.MaximumQueuedBytes)
+        {
+            _server.Drop(this);
+        }
+        else
+        {
+            KeepBounds();
+        }
+    }
+
+    private void AttachedReady(PollEvent found)
+    {
+        if (found.Writable)
+        {
+            _attached!.Flush();
+            ContinueDump(PartsAtATime);
+        }
+
+        if (found.Readable)
+        {
+            ReceiveOnAttached();
+        }
+
+        if (_attached!.Broken || found.HangUp || found.Error || found.Invalid)
+        {
+            _server.Drop(this);
+        }
+        else
+        {
+            KeepBounds();
+        }
+    }
+
+    // One message a round, so that clients take turns. False: the client is gone or must go.
+    private bool ReceiveOnLease()
+    {
+        var buffer = _server.ReceiveBuffer;
+        var received = _lease.Receive(buffer);
+        var descriptor = received.Descriptor;
+        try
+        {
+            if (received.Outcome != UnixReceiveOutcome.Message)
+            {
+                return received.Outcome == UnixReceiveOutcome.Nothing;
+            }
+
+            if (received.Truncated || received.TooManyDescriptors)
+            {
+                _server.Counters.Malformed++;
+                return _server.RefuseDatagram(this, received.Truncated
+                    ? new XfrmError(LinuxError.MessageTooLong, "The message is longer than the data plane reads")
+                    : XfrmError.Invalid("A message carries one descriptor at most"));
+            }
+
+            return _server.HandleOnLease(this, buffer.AsSpan(0, received.Length), ref descriptor);
+        }
+        finally
+        {
+            // ATTACH takes it over and sets it to null.
+            descriptor?.Dispose();
+        }
+    }
+
+    private void ReceiveOnAttached()
+    {
+        var buffer = _server.ReceiveBuffer;
+        var received = _attached!.Receive(buffer);
+        received.Descriptor?.Dispose();
+        switch (received.Outcome)
+        {
+            case UnixReceiveOutcome.Message:
+                var error = _server.HandleOnAttached(this, buffer.AsSpan(0, Math.Min(received.Length, buffer.Length)), received.Truncated);
+                _server.SendDone(this, error);
+                break;
+            case UnixReceiveOutcome.Nothing:
+                break;
+            default:
+                _server.Drop(this);
+                break;
+        }
+    }
+
+    // While more waits than may, requests are not read; the client's sends block until it has read.
+    private void KeepBounds()
+    {
+        bool reading = Answers.WaitingBytes <= _server.Options.MaximumQueuedBytes;
+        if (Answers.Reading != reading)
+        {
+            Answers.Reading = reading;
+        }
+
+        Answers.WantRoom(_dump is not null);
+    }
+
+    private void ContinueDump(int parts)
+    {
+        while (_dump is not null && Answers.IsIdle && !Answers.Broken && parts-- > 0)
+        {
+            _server.WritePart(_dump, this);
+            if (_dump.Finished)
+            {
+                _dump = null;
+            }
+        }
+
+        Answers.WantRoom(_dump is not null);
+    }
+}

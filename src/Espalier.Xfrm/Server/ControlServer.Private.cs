@@ -1,0 +1,123 @@
+using System.Runtime.InteropServices;
+using Espalier.Io;
+using Espalier.Io.Interop;
+using Espalier.Io.UnixSockets;
+using Espalier.Xfrm.Messages;
+using Espalier.Xfrm.Messages.Structs;
+
+namespace Espalier.Xfrm.Server;
+
+/// <content>The messages of the control connection itself: ATTACH, GROUPS, STAT.</content>
+public sealed partial class ControlServer
+{
+    private void HandlePrivate(ControlClient client, ReadOnlySpan<byte> message, in NetlinkHeader header, ref SafeDescriptor? descriptor)
+    {
+        var payload = message[NetlinkHeader.Size..];
+        switch (header.Type)
+        {
+            case ControlMessage.Attach:
+                var error = Attach(client, payload, ref descriptor);
+                AnswerAttach(client, message, header, error);
+                break;
+            case ControlMessage.Groups when payload.Length >= sizeof(uint):
+                client.Groups = MemoryMarshal.Read<uint>(payload);
+                Answer(client, message, header, XfrmError.None);
+                break;
+            case ControlMessage.Statistics:
+                StartStatistics(client, message, header);
+                break;
+            case ControlMessage.Encapsulation:
+                Answer(client, message, header, XfrmError.Unsupported("Taking over the port of an IKE daemon is not supported by this version of Espalier"));
+                break;
+            case ControlMessage.Groups:
+                Answer(client, message, header, XfrmError.Invalid("GROUPS has no mask"));
+                break;
+            default:
+                Answer(client, message, header, XfrmError.Invalid("This message type is not known on the control connection"));
+                break;
+        }
+    }
+
+    private static XfrmError Attach(ControlClient client, ReadOnlySpan<byte> payload, ref SafeDescriptor? descriptor)
+    {
+        if (payload.Length < 2 * sizeof(uint))
+        {
+            return XfrmError.Invalid("ATTACH has no version and protocol");
+        }
+
+        if (MemoryMarshal.Read<uint>(payload) != ControlMessage.Version)
+        {
+            return XfrmError.Protocol($"This data plane speaks version {ControlMessage.Version} of its control protocol: use the preload library of the same version");
+        }
+
+        if (MemoryMarshal.Read<uint>(payload[sizeof(uint)..]) != ControlMessage.NetlinkXfrm)
+        {
+            return XfrmError.Protocol("This data plane serves NETLINK_XFRM only");
+        }
+
+        if (descriptor is null)
+        {
+            return XfrmError.None;
+        }
+
+        if (client.IsAttached)
+        {
+            return new XfrmError(LinuxError.Exists, "This client is attached already");
+        }
+
+        try
+        {
+            // Adopt closes it where it refuses it.
+            var end = descriptor;
+            descriptor = null;
+            client.Attach(UnixConnection.Adopt(end));
+            return XfrmError.None;
+        }
+        catch (DeviceException exception)
+        {
+            return XfrmError.Invalid(exception.Message);
+        }
+    }
+
+    private void StartStatistics(ControlClient client, ReadOnlySpan<byte> message, in NetlinkHeader header)
+    {
+        if (client.DumpInProgress || client.IsAttached)
+        {
+            Answer(client, message, header, new XfrmError(LinuxError.Busy, "Statistics need a connection of their own"));
+        }
+        else if (Statistics is null)
+        {
+            Answer(client, message, header, XfrmError.Unsupported("This data plane has no statistics"));
+        }
+        else
+        {
+            client.StartDump(new StatisticsAnswer(Statistics(), header.Sequence, header.PortId));
+        }
+    }
+
+    // The answer tells the mark that routing exempts, for the sockets of IKE daemons (NLMSGERR_ATTR_COOKIE).
+    private void AnswerAttach(ControlClient client, ReadOnlySpan<byte> message, in NetlinkHeader header, XfrmError error)
+    {
+        if (error.Failed || Options.Mark == 0)
+        {
+            Answer(client, message, header, error);
+            return;
+        }
+
+        _writer.Begin(Netlink.Error, Netlink.Capped | Netlink.AckAttributes, header.Sequence, header.PortId);
+        _writer.Reserve<int>() = 0;
+        _writer.Append(message[..NetlinkHeader.Size]);
+        MemoryMarshal.Write(_writer.ReserveAttribute(ControlMessage.CookieAttribute, sizeof(uint)), Options.Mark);
+        _writer.End();
+        client.SendOnLease(_writer.Written);
+        _writer.Clear();
+    }
+
+    private void Answer(ControlClient client, ReadOnlySpan<byte> message, in NetlinkHeader header, XfrmError error)
+    {
+        // Always capped: the answer fits the small buffer in which the preload library waits for it.
+        NetlinkAnswers.Error(_writer, message, header, header.PortId, error, room: 0);
+        client.SendOnLease(_writer.Written);
+        _writer.Clear();
+    }
+}

@@ -1,0 +1,28 @@
+using Microsoft.Extensions.Logging;
+
+namespace Espalier.Xfrm.Server;
+
+/// <summary>Log messages of the control server. Event ids are stable: 3000 to 3099. Keys never appear.</summary>
+internal static partial class Log
+{
+    [LoggerMessage(3000, LogLevel.Information, "XFRM programs may connect to {Path}")]
+    public static partial void Listening(ILogger logger, string path);
+
+    [LoggerMessage(3001, LogLevel.Warning, "A client of the control socket was refused: {Reason}")]
+    public static partial void ClientRefused(ILogger logger, string reason);
+
+    [LoggerMessage(3002, LogLevel.Warning, "A connection to the control socket was closed: {Count} clients are connected already")]
+    public static partial void TooManyClients(ILogger logger, int count);
+
+    [LoggerMessage(3003, LogLevel.Debug, "A client of the control socket is gone (attached: {Attached}, notifications lost: {Lost})")]
+    public static partial void ClientGone(ILogger logger, bool attached, long lost);
+
+    [LoggerMessage(3004, LogLevel.Warning, "A client of the control socket does not read its notifications: more than {Bytes} bytes wait, further ones are lost")]
+    public static partial void ClientDoesNotRead(ILogger logger, int bytes);
+
+    [LoggerMessage(3005, LogLevel.Error, "A request failed inside Espalier")]
+    public static partial void RequestFailed(ILogger logger, Exception exception);
+
+    [LoggerMessage(3006, LogLevel.Warning, "The control socket cannot accept a connection now: errno {Errno}")]
+    public static partial void AcceptFailed(ILogger logger, int errno);
+}
