@@ -49,10 +49,18 @@ public interface IOuterSocket : IDisposable
     long KernelDrops { get; }
 }
 
-/// <summary>
-/// An ICMP error about a packet we sent; or, with <paramref name="IsLocal"/> (SO_EE_ORIGIN_LOCAL), this host's own kernel that refused to send one
-/// to <paramref name="Remote"/>: <paramref name="PathMtu"/> is then the MTU at the interface, and nothing is quoted.
-/// </summary>
+/// <summary>An error about a packet we sent: by ICMP, or by this host's own kernel, which refused to send it.</summary>
+/// <param name="Remote">Destination of the packet.</param>
+/// <param name="RemotePort">Its UDP port, 0 for raw ESP.</param>
+/// <param name="QuotedLength">Bytes of ESP that the error quotes. May be 0: RFC 792 asks routers for no more than the UDP header.</param>
+/// <param name="IcmpType">Type of the ICMP or ICMPv6 error; 0 where it is local.</param>
+/// <param name="IcmpCode">Its code.</param>
+/// <param name="PathMtu">
+/// The MTU it tells, where <paramref name="Errno"/> is EMSGSIZE (bytes of outer packet, IP header included; 0 from routers older than RFC 1191);
+/// of a local error, the interface's.
+/// </param>
+/// <param name="Errno">The kernel's translation.</param>
+/// <param name="IsLocal">Raised by this host (SO_EE_ORIGIN_LOCAL): it cannot be forged, and quotes nothing.</param>
 public readonly record struct OuterError(
     InternetAddress Remote, ushort RemotePort, int QuotedLength, byte IcmpType, byte IcmpCode, int PathMtu, int Errno, bool IsLocal = false);
 

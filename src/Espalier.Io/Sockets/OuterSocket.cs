@@ -6,7 +6,7 @@ namespace Espalier.Io.Sockets;
 
 /// <summary>
 /// What both kinds of outer sockets share: options, batches, the error queue and the drop counter. One thread may receive while another
-/// sends; errors are taken by one thread.
+/// sends; any thread may take errors.
 /// </summary>
 /// <remarks>
 /// A packet to a link-local IPv6 destination leaves by the interface that carries the packet's local address, which is link-local too;

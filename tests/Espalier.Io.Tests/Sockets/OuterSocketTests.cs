@@ -99,6 +99,7 @@ public sealed class OuterSocketTests : IDisposable
 
         // The host says so in the error queue as well, with the interface's MTU.
         Assert.True(ReceiveError(left, new byte[64], out var error));
+        Assert.True(error.IsLocal);
         Assert.Equal((0, 1500, Errno.EMSGSIZE, 0), (error.IcmpType, error.PathMtu, error.Errno, error.QuotedLength));
         Assert.Equal(to, error.Remote);
     }
@@ -190,6 +191,7 @@ public sealed class OuterSocketTests : IDisposable
 
         byte[] quoted = new byte[64];
         Assert.True(left.TryReceiveError(quoted, out var error));
+        Assert.False(error.IsLocal);
         Assert.Equal((to, (ushort)9, Errno.ECONNREFUSED), (error.Remote, error.RemotePort, error.Errno));
         Assert.Equal(to.Version == IpVersion.IPv4 ? (3, 3) : (1, 4), (error.IcmpType, error.IcmpCode));
         Assert.Equal(Payload(20, seed: 9), quoted[..error.QuotedLength]);
