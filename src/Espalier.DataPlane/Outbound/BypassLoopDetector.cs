@@ -15,16 +15,18 @@ namespace Espalier.DataPlane.Outbound;
 /// </summary>
 internal sealed class BypassLoopDetector
 {
-    // A full TUN queue (txqueuelen 500) of different packets leaves most entries alone.
-    private const int EntryCount = 2048;
+    // A full TUN queue (txqueuelen 500) of different packets in one loop has room: about one packet a bucket.
+    private const int Buckets = 512;
+    private const int Ways = 8;
     private const int HashedBytes = 128;
     private const long MemoryMilliseconds = 1000;
 
     // A packet that has no hop to lose cannot be told from its copies: so many equal ones pass in the time of memory.
     private const int UnmarkedCopies = 64;
 
-    private readonly Entry[] _entries = new Entry[EntryCount];
+    private readonly Entry[] _entries = new Entry[Buckets * Ways];
     private readonly ulong _seed = BitConverter.ToUInt64(RandomNumberGenerator.GetBytes(8));
+    private uint _evictions;
 
     /// <summary>Looks at a packet about to be sent in clear, and may lower its Time to Live in place.</summary>
     /// <returns>True if it has come back.</returns>
@@ -33,8 +35,8 @@ internal sealed class BypassLoopDetector
         int position = version == IpVersion.IPv4 ? 8 : 7;
         byte timeToLive = packet[position];
         ulong hash = Hash(packet, version);
-        ref var entry = ref _entries[hash % EntryCount];
-        if (entry.Hash != hash || milliseconds - entry.Milliseconds > MemoryMilliseconds)
+        ref var entry = ref Find(hash, milliseconds);
+        if (entry.Hash != hash)
         {
             entry = new Entry { Hash = hash, Milliseconds = milliseconds, Original = timeToLive, Sent = timeToLive };
             return false;
@@ -55,6 +57,27 @@ internal sealed class BypassLoopDetector
         entry.Sent = (byte)(timeToLive - 1);
         Lower(packet, version, position);
         return false;
+    }
+
+    // The entry of this packet, or one to take: a free or old one, else any, so that no set of packets can keep each other out for ever.
+    private ref Entry Find(ulong hash, long milliseconds)
+    {
+        var bucket = _entries.AsSpan((int)(hash % Buckets) * Ways, Ways);
+        int free = -1;
+        for (int i = 0; i < bucket.Length; i++)
+        {
+            bool isOld = bucket[i].Hash == 0 || milliseconds - bucket[i].Milliseconds > MemoryMilliseconds;
+            if (bucket[i].Hash == hash && !isOld)
+            {
+                return ref bucket[i];
+            }
+
+            free = isOld ? i : free;
+        }
+
+        ref var taken = ref bucket[free >= 0 ? free : (int)(_evictions++ * 0x9E37_79B9u >> 29)];
+        taken.Hash = 0;
+        return ref taken;
     }
 
     private static void Lower(Span<byte> packet, IpVersion version, int position)
