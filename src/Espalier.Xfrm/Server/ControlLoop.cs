@@ -22,6 +22,11 @@ public sealed class ControlLoop : IDisposable
     /// <summary>Called after each round: does what is pending and says in how many milliseconds it wants to be called at the latest, -1 = no limit.</summary>
     internal Func<int>? AfterRound { get; set; }
 
+    /// <summary>
+    /// As <see cref="AfterRound"/>, for others that follow what changes on the control thread (routing). Set before <see cref="Start"/> or on the control thread.
+    /// </summary>
+    public Func<int>? EachTurn { get; set; }
+
     /// <summary>Ends when the loop ends: well after <see cref="Stop"/>, or with the exception that ended it. A daemon whose loop ended must end.</summary>
     public Task Completion => _completion.Task;
 
@@ -113,7 +118,7 @@ public sealed class ControlLoop : IDisposable
 
     private void Round()
     {
-        int wait = AfterRound?.Invoke() ?? -1;
+        int wait = Sooner(AfterRound?.Invoke() ?? -1, EachTurn?.Invoke() ?? -1);
         foreach (var found in _poller.Wait(Sooner(wait, UntilPeriodic())))
         {
             Registration? registration;

@@ -1,12 +1,88 @@
+using System.Runtime.InteropServices;
 using Espalier.CommandLine;
+using Espalier.Io;
+using Espalier.Io.Host;
+using Espalier.Io.Interop;
+using Espalier.Running.Composition;
+using Espalier.Running.Logging;
+using Microsoft.Extensions.Logging;
 
 namespace Espalier.Running;
 
+/// <summary>`espalier run` from its start to its exit code: log, hardening, signals, service manager.</summary>
 internal static class DaemonProgram
 {
+    private static readonly PosixSignal[] StopSignals = [PosixSignal.SIGTERM, PosixSignal.SIGINT, PosixSignal.SIGHUP, PosixSignal.SIGQUIT];
+
+    /// <summary>Runs until a signal or a failure; the exit code.</summary>
     internal static int Run(RunOptions options, TextWriter output, TextWriter error)
     {
-        error.WriteLine($"espalier run: not yet {options.ControlPath} {output}");
-        return ExitCodes.Failure;
+        int hardening = ProcessHardening.Apply();
+        AppDomain.CurrentDomain.UnhandledException += (_, failure) => EndAfterBug(failure.ExceptionObject, error);
+        using var log = new DaemonLog(options.LogLevel);
+        var logger = log.Create("run");
+        if (hardening != 0)
+        {
+            RunLog.NotHardened(logger, Errno.Text(hardening));
+        }
+
+        // From here on a signal ends the daemon in order, also while it starts.
+        var stop = new TaskCompletionSource<string>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var registrations = StopSignals.Select(signal => PosixSignalRegistration.Create(signal, context =>
+        {
+            context.Cancel = true;
+            stop.TrySetResult(context.Signal.ToString());
+        })).ToArray();
+        try
+        {
+            return Serve(options, log, logger, stop.Task, output);
+        }
+        catch (Exception exception) when (exception is DeviceException or IOException)
+        {
+            error.WriteLine($"espalier run: {exception.Message.ReplaceLineEndings(" ")}");
+            return ExitCodes.Failure;
+        }
+        finally
+        {
+            Array.ForEach(registrations, registration => registration.Dispose());
+        }
+    }
+
+    private static int Serve(RunOptions options, DaemonLog log, ILogger logger, Task<string> stop, TextWriter output)
+    {
+        using var daemon = new Daemon(options, log);
+        daemon.Start();
+        log.Release();
+        RunLog.Ready(
+            logger, options.TunName, options.ControlPath, options.EncapsulationPort == 0 ? "no UDP encapsulation" : $"UDP port {options.EncapsulationPort}");
+        output.WriteLine("ready");
+        output.Flush();
+        new ServiceNotices(daemon).Ready();
+
+        Task.WaitAny(stop, daemon.Failure);
+
+        bool failed = !stop.IsCompleted;
+        string reason = failed ? daemon.Failure.Result : stop.Result;
+        if (failed)
+        {
+            RunLog.DeviceLost(logger, reason);
+        }
+        else
+        {
+            RunLog.Stopping(logger, reason);
+        }
+
+        ServiceNotices.Stopping();
+        daemon.Dispose();
+        RunLog.Stopped(logger);
+        return failed ? ExitCodes.Failure : ExitCodes.Success;
+    }
+
+    /// <summary>A bug: says where, without the exception's message and data, and ends. Routes stay, so protected traffic fails closed.</summary>
+    private static void EndAfterBug(object exception, TextWriter error)
+    {
+        error.WriteLine($"espalier run: bug: {exception.GetType()}{Environment.NewLine}{(exception as Exception)?.StackTrace}");
+        error.Flush();
+        Environment.Exit(ExitCodes.Internal);
     }
 }

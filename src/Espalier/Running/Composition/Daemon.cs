@@ -1,0 +1,137 @@
+using Espalier.DataPlane;
+using Espalier.DataPlane.Counters;
+using Espalier.Io;
+using Espalier.Ipsec;
+using Espalier.Routing;
+using Espalier.Running.Logging;
+using Espalier.Statistics;
+using Espalier.Xfrm.Server;
+using Microsoft.Extensions.Logging;
+
+namespace Espalier.Running.Composition;
+
+/// <summary>
+/// The parts of `espalier run` and the order in which they start and stop. They meet in the database only.
+/// <code>
+/// control socket bound (a second instance ends here) ─▶ control thread:
+///     TUN, senders ─▶ routing (rules, routes, guard) ─▶ data plane (sockets, workers) ─▶ clients are served
+/// stop: control thread ─▶ routing ─▶ data plane ─▶ SAs and policies, keys zeroed ─▶ TUN
+/// </code>
+/// What a start that fails had done is undone.
+/// </summary>
+internal sealed class Daemon : IDisposable
+{
+    private readonly RunOptions _options;
+    private readonly ILogger _logger;
+    private readonly IpsecDatabase _database = new();
+    private readonly RoutingController _routing;
+    private readonly ControlServer _control;
+    private readonly TaskCompletionSource<string> _failure = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private KernelDevices? _devices;
+    private DataPlaneHost? _dataPlane;
+    private DataPlaneMetrics? _metrics;
+    private bool _disposed;
+
+    /// <summary>Composes; nothing is changed on the host yet.</summary>
+    internal Daemon(RunOptions options, DaemonLog log)
+    {
+        _options = options;
+        _logger = log.Create("run");
+        _routing = new RoutingController(_database, Configuration.Routing(options), log.Create("routing"));
+        _control = new ControlServer(_database, Configuration.Control(options), log.Create("control"));
+    }
+
+    /// <summary>Ends with the reason when the daemon must stop: a device is lost or the control thread has failed.</summary>
+    internal Task<string> Failure => _failure.Task;
+
+    /// <summary>The control thread.</summary>
+    internal ControlLoop Loop => _control.Loop;
+
+    /// <summary>Starts everything and returns when clients are served.</summary>
+    /// <exception cref="DeviceException">Something cannot be had; the message is one line that says what to do.</exception>
+    internal void Start()
+    {
+        var entered = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _control.Start(() =>
+        {
+            try
+            {
+                StartOnControlThread();
+                entered.SetResult();
+            }
+            catch (Exception exception)
+            {
+                entered.SetException(exception);
+                throw;
+            }
+        });
+        entered.Task.GetAwaiter().GetResult();
+        _ = _control.Loop.Completion.ContinueWith(
+            loop => _failure.TrySetResult(loop.Exception?.InnerException is { } e ? $"the control thread failed: {e}" : "the control thread ended"),
+            TaskScheduler.Default);
+    }
+
+    /// <summary>A line for `systemctl status`. Control thread.</summary>
+    internal string Status()
+    {
+        using (_database.Freeze())
+        {
+            int policies = Enum.GetValues<Ipsec.Spd.PolicyDirection>().Sum(_database.Spd.Count);
+            return $"{_database.Sad.Count} SAs, {policies} policies, {_dataPlane?.Counters.Read(TrafficCounter.OutboundPackets)} packets out, {_dataPlane?.Counters.Read(TrafficCounter.InboundPackets)} in";
+        }
+    }
+
+    /// <summary>Stops everything and leaves nothing behind. Not on the control thread.</summary>
+    public void Dispose()
+    {
+        if (_disposed)
+        {
+            return;
+        }
+
+        _disposed = true;
+        _control.Stop();
+        _routing.Dispose();
+        _metrics?.Dispose();
+        _dataPlane?.Dispose();
+        ForgetKeys();
+        _control.Dispose();
+        _devices?.Dispose();
+    }
+
+    private void StartOnControlThread()
+    {
+        _devices = KernelDevices.Open(_options);
+        _routing.Start();
+        _dataPlane = new DataPlaneHost(_database, _devices.ForDataPlane, _routing.LocalAddresses, Configuration.DataPlane(_options));
+        _dataPlane.Failed += exception => _failure.TrySetResult(exception.Message);
+        _dataPlane.SocketUnavailable += (association, reason) => RunLog.SocketUnavailable(_logger, association.Id.Spi.ToString(), reason);
+        _dataPlane.Start();
+        _metrics = new DataPlaneMetrics(_dataPlane, _database);
+        if (_devices.Sockets.ReceiveBufferLimited)
+        {
+            RunLog.ReceiveBufferLimited(_logger, _options.ReceiveBufferBytes);
+        }
+
+        var document = new StatDocument(_options, _database, _routing, _dataPlane, _devices, _control);
+        _control.Statistics = document.Write;
+        _control.PathMtuLearnt = learnt => _routing.LearnPathMtu(learnt.Association!, learnt.PathMtu);
+        _control.Loop.Register(_routing.PollDescriptor, static () => { });
+        _control.Loop.EachTurn = _routing.Process;
+    }
+
+    private void ForgetKeys()
+    {
+        using var frozen = _database.Freeze();
+        foreach (var association in _database.Sad.All.ToArray())
+        {
+            _database.Sad.Remove(association);
+            association.Dispose();
+        }
+
+        foreach (var policy in _database.Spd.Policies.ToArray())
+        {
+            _database.Spd.Remove(policy);
+        }
+    }
+}

@@ -1,0 +1,58 @@
+using Espalier.DataPlane;
+using Espalier.DataPlane.Sockets;
+using Espalier.Io.Sockets;
+using Espalier.Io.Tun;
+
+namespace Espalier.Running.Composition;
+
+/// <summary>The kernel's devices that the data plane works on: the TUN, and what sends in clear and ICMP errors. Made and disposed of by the control thread.</summary>
+internal sealed class KernelDevices : IDisposable
+{
+    private readonly BypassSender _bypass;
+    private readonly IcmpSender _icmp;
+
+    private KernelDevices(TunDevice tun, BypassSender bypass, IcmpSender icmp, KernelOuterSocketFactory sockets)
+    {
+        Tun = tun;
+        _bypass = bypass;
+        _icmp = icmp;
+        Sockets = sockets;
+    }
+
+    /// <summary>The inner side.</summary>
+    internal TunDevice Tun { get; }
+
+    /// <summary>Opens the outer side.</summary>
+    internal KernelOuterSocketFactory Sockets { get; }
+
+    /// <summary>All of them, for the data plane.</summary>
+    internal DataPlaneDevices ForDataPlane => new(Tun, Sockets, _bypass, _icmp);
+
+    /// <summary>Opens all of them, or none.</summary>
+    /// <exception cref="Io.DeviceException">One cannot be had; the message says what to do.</exception>
+    internal static KernelDevices Open(RunOptions options)
+    {
+        TunDevice? tun = null;
+        BypassSender? bypass = null;
+        try
+        {
+            tun = TunDevice.Create(options.TunName);
+            bypass = BypassSender.Open(options.Mark);
+            return new KernelDevices(tun, bypass, IcmpSender.Open(), new KernelOuterSocketFactory(options.Mark, options.ReceiveBufferBytes));
+        }
+        catch
+        {
+            bypass?.Dispose();
+            tun?.Dispose();
+            throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _icmp.Dispose();
+        _bypass.Dispose();
+        Tun.Dispose();
+    }
+}

@@ -1,0 +1,28 @@
+using Microsoft.Extensions.Logging;
+
+namespace Espalier.Running.Logging;
+
+/// <summary>What the program itself logs; event ids from 100.</summary>
+internal static partial class RunLog
+{
+    [LoggerMessage(100, LogLevel.Information, "Ready: TUN {Tun}, control socket {Control}, {Encapsulation}")]
+    internal static partial void Ready(ILogger logger, string tun, string control, string encapsulation);
+
+    [LoggerMessage(101, LogLevel.Information, "Stopping: {Reason}")]
+    internal static partial void Stopping(ILogger logger, string reason);
+
+    [LoggerMessage(102, LogLevel.Information, "Stopped; nothing is left behind")]
+    internal static partial void Stopped(ILogger logger);
+
+    [LoggerMessage(103, LogLevel.Warning, "Receive buffers are smaller than {Bytes} bytes: SO_RCVBUFFORCE was refused, so the kernel drops bursts sooner. Raise net.core.rmem_max or run as root of the host")]
+    internal static partial void ReceiveBufferLimited(ILogger logger, int bytes);
+
+    [LoggerMessage(104, LogLevel.Warning, "Core dumps or debuggers may read this process's memory, keys included: {Reason}")]
+    internal static partial void NotHardened(ILogger logger, string reason);
+
+    [LoggerMessage(105, LogLevel.Warning, "SA {Spi}: its socket cannot be opened: {Reason}")]
+    internal static partial void SocketUnavailable(ILogger logger, string spi, string reason);
+
+    [LoggerMessage(107, LogLevel.Error, "Device lost: {Reason}")]
+    internal static partial void DeviceLost(ILogger logger, string reason);
+}

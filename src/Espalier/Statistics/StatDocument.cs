@@ -1,0 +1,273 @@
+using System.Buffers;
+using System.Globalization;
+using System.Reflection;
+using System.Text.Json;
+using Espalier.DataPlane;
+using Espalier.DataPlane.Counters;
+using Espalier.Ipsec;
+using Espalier.Ipsec.Lifetimes;
+using Espalier.Ipsec.Sad;
+using Espalier.Ipsec.Spd;
+using Espalier.Routing;
+using Espalier.Running;
+using Espalier.Running.Composition;
+using Espalier.Xfrm.Server;
+
+namespace Espalier.Statistics;
+
+/// <summary>
+/// The document that STAT answers: one JSON object with all counters, zero or not. Lists of SAs and policies end at <see cref="LongestList"/> entries;
+/// their counts are whole. Names are stable. Control thread.
+/// </summary>
+internal sealed class StatDocument(
+    RunOptions options, IpsecDatabase database, RoutingController routing, DataPlaneHost dataPlane, KernelDevices devices, ControlServer control)
+{
+    /// <summary>Entries of a list at most: the control thread must not be busy for long.</summary>
+    internal const int LongestList = 1000;
+
+    private readonly long _started = Environment.TickCount64;
+
+    /// <summary>Version of this program.</summary>
+    internal static string Version { get; } = typeof(StatDocument).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "";
+
+    /// <summary>The document, UTF-8.</summary>
+    internal byte[] Write()
+    {
+        var buffer = new ArrayBufferWriter<byte>(4096);
+        using (var json = new Utf8JsonWriter(buffer))
+        {
+            json.WriteStartObject();
+            WriteProgram(json);
+            WriteTraffic(json);
+            WriteDrops(json);
+            WriteKernelDrops(json);
+            WriteDatabase(json);
+            WriteControl(json);
+            WriteNotes(json);
+            json.WriteEndObject();
+        }
+
+        return buffer.WrittenSpan.ToArray();
+    }
+
+    private void WriteProgram(Utf8JsonWriter json)
+    {
+        json.WriteString("version", Version);
+        json.WriteNumber("pid", Environment.ProcessId);
+        json.WriteNumber("uptimeSeconds", (Environment.TickCount64 - _started) / 1000);
+        json.WriteString("control", options.ControlPath);
+        json.WriteNumber("mark", options.Mark);
+        json.WriteStartObject("tun");
+        json.WriteString("name", devices.Tun.Name);
+        json.WriteNumber("mtu", routing.TunnelMtu);
+        json.WriteEndObject();
+        var memory = ProcessMemory.Read();
+        json.WriteStartObject("memory");
+        json.WriteNumber("vmRssKiB", memory.VmRss);
+        json.WriteNumber("rssAnonKiB", memory.RssAnon);
+        json.WriteNumber("vmHwmKiB", memory.VmHwm);
+        json.WriteEndObject();
+        json.WriteStartObject("runtime");
+        json.WriteNumber("allocatedBytes", GC.GetTotalAllocatedBytes(precise: true));
+        json.WriteNumber("heapBytes", GC.GetTotalMemory(forceFullCollection: false));
+        json.WriteNumber("collections", GC.CollectionCount(0));
+        json.WriteBoolean("nativeAot", !System.Runtime.CompilerServices.RuntimeFeature.IsDynamicCodeSupported);
+        json.WriteEndObject();
+    }
+
+    private void WriteTraffic(Utf8JsonWriter json)
+    {
+        var counters = dataPlane.Counters;
+        json.WriteStartObject("traffic");
+        json.WriteNumber("packetsOut", counters.Read(TrafficCounter.OutboundPackets));
+        json.WriteNumber("bytesOut", counters.Read(TrafficCounter.OutboundBytes));
+        json.WriteNumber("packetsIn", counters.Read(TrafficCounter.InboundPackets));
+        json.WriteNumber("bytesIn", counters.Read(TrafficCounter.InboundBytes));
+        json.WriteNumber("packetsBypassed", counters.Read(TrafficCounter.BypassedPackets));
+        json.WriteNumber("bytesBypassed", counters.Read(TrafficCounter.BypassedBytes));
+        json.WriteEndObject();
+        json.WriteStartObject("counters");
+        for (var counter = (TrafficCounter)0; counter < TrafficCounter.Count; counter++)
+        {
+            json.WriteNumber(JsonNamingPolicy.CamelCase.ConvertName(counter.ToString()), counters.Read(counter));
+        }
+
+        json.WriteEndObject();
+        json.WriteStartArray("workers");
+        foreach (var worker in counters.Workers)
+        {
+            WriteWorker(json, worker);
+        }
+
+        json.WriteEndArray();
+    }
+
+    private static void WriteWorker(Utf8JsonWriter json, WorkerCounters worker)
+    {
+        long dropped = 0;
+        for (var reason = DropReason.None + 1; reason < DropReason.Count; reason++)
+        {
+            dropped += worker.Read(reason);
+        }
+
+        json.WriteStartObject();
+        json.WriteString("name", worker.Name);
+        json.WriteNumber("read", worker.Read(TrafficCounter.TunPacketsRead) + worker.Read(TrafficCounter.OuterPacketsRead));
+        json.WriteNumber("done", worker.Read(TrafficCounter.OutboundPackets) + worker.Read(TrafficCounter.InboundPackets) + worker.Read(TrafficCounter.BypassedPackets));
+        json.WriteNumber("dropped", dropped);
+        json.WriteNumber("batches", worker.Read(TrafficCounter.Batches));
+        json.WriteEndObject();
+    }
+
+    private void WriteDrops(Utf8JsonWriter json)
+    {
+        var snapshot = dataPlane.Counters.Snapshot();
+        json.WriteStartObject("drops");
+        for (var reason = DropReason.None + 1; reason < DropReason.Count; reason++)
+        {
+            json.WriteNumber(reason.ToString(), snapshot[reason]);
+        }
+
+        json.WriteEndObject();
+        json.WriteStartObject("dropNames");
+        for (var reason = DropReason.None + 1; reason < DropReason.Count; reason++)
+        {
+            json.WriteString(reason.ToString(), reason.ToXfrmStatistic().ToString());
+        }
+
+        json.WriteEndObject();
+        json.WriteStartObject("xfrmStatistics");
+        foreach (var (name, value) in snapshot.ByXfrmStatistic())
+        {
+            json.WriteNumber(name, value);
+        }
+
+        json.WriteEndObject();
+    }
+
+    private void WriteKernelDrops(Utf8JsonWriter json)
+    {
+        json.WriteStartObject("kernelDrops");
+        json.WriteNumber("sockets", dataPlane.SocketKernelDrops);
+        json.WriteNumber("tun", devices.Tun.KernelDrops);
+        if (routing.Guard.Clear.IsActive)
+        {
+            var guard = routing.ReadGuardCounters();
+            json.WriteNumber("guard", guard.Inbound + guard.Forwarded + guard.Outbound);
+            json.WriteNumber("guardInbound", guard.Inbound);
+            json.WriteNumber("guardForwarded", guard.Forwarded);
+            json.WriteNumber("guardOutbound", guard.Outbound);
+        }
+        else
+        {
+            json.WriteNull("guard");
+        }
+
+        json.WriteEndObject();
+    }
+
+    private void WriteDatabase(Utf8JsonWriter json)
+    {
+        using var frozen = database.Freeze();
+        json.WriteNumber("associationsCount", database.Sad.Count);
+        json.WriteStartArray("associations");
+        foreach (var association in database.Sad.All.Take(LongestList))
+        {
+            WriteAssociation(json, association);
+        }
+
+        json.WriteEndArray();
+        json.WriteNumber("policiesCount", Enum.GetValues<PolicyDirection>().Sum(database.Spd.Count));
+        json.WriteStartArray("policies");
+        foreach (var policy in database.Spd.Policies.Take(LongestList))
+        {
+            WritePolicy(json, policy);
+        }
+
+        json.WriteEndArray();
+    }
+
+    private static void WriteAssociation(Utf8JsonWriter json, SecurityAssociation association)
+    {
+        json.WriteStartObject();
+        json.WriteString("spi", association.Id.Spi.ToString());
+        json.WriteString("source", Endpoint(association.Source, association.Encapsulation?.SourcePort));
+        json.WriteString("destination", Endpoint(association.Id.Destination, association.Encapsulation?.DestinationPort));
+        json.WriteNumber("reqid", association.ReqId);
+        json.WriteString("state", association.State.ToString().ToLowerInvariant());
+        json.WriteBoolean("dying", association.Dying);
+        json.WriteString("algorithms", string.Join(", ", association.Algorithms.Select(a => a.IcvBits == 0 ? a.Name : string.Create(CultureInfo.InvariantCulture, $"{a.Name} {a.IcvBits}"))));
+        WriteUsage(json, association.Usage);
+        json.WriteNumber("outboundSequence", association.OutboundSequence);
+        json.WriteNumber("replay", association.ReplayFailures);
+        json.WriteNumber("replayWindow", association.ReplayWindowFailures);
+        json.WriteNumber("integrity", association.IntegrityFailures);
+        json.WriteNumber("pathMtu", association.PathMtu);
+        json.WriteEndObject();
+    }
+
+    private static void WritePolicy(Utf8JsonWriter json, SecurityPolicy policy)
+    {
+        json.WriteStartObject();
+        json.WriteString("direction", policy.Direction.ToString().ToLowerInvariant());
+        json.WriteString("source", policy.Selector.Source.ToString());
+        json.WriteString("destination", policy.Selector.Destination.ToString());
+        json.WriteNumber("protocol", policy.Selector.Protocol);
+        json.WriteString("action", policy.Protects ? "protect" : policy.Action.ToString().ToLowerInvariant());
+        json.WriteNumber("priority", policy.Priority);
+        json.WriteNumber("index", policy.Index);
+        WriteUsage(json, policy.Usage);
+        json.WriteEndObject();
+    }
+
+    private static void WriteUsage(Utf8JsonWriter json, in LifetimeUsage usage)
+    {
+        json.WriteNumber("packets", usage.Packets);
+        json.WriteNumber("bytes", usage.Bytes);
+    }
+
+    private static string Endpoint(Wire.Addresses.InternetAddress address, ushort? port) =>
+        port is null ? address.ToString()
+        : address.Version == Wire.Addresses.IpVersion.IPv6 ? string.Create(CultureInfo.InvariantCulture, $"[{address}]:{port}")
+        : string.Create(CultureInfo.InvariantCulture, $"{address}:{port}");
+
+    private void WriteControl(Utf8JsonWriter json)
+    {
+        var counters = control.Counters;
+        json.WriteStartObject("controlSocket");
+        json.WriteNumber("clients", counters.Clients);
+        json.WriteNumber("accepted", counters.Accepted);
+        json.WriteNumber("refused", counters.Refused);
+        json.WriteNumber("tooMany", counters.TooMany);
+        json.WriteNumber("requests", counters.Requests);
+        json.WriteNumber("errors", counters.Errors);
+        json.WriteNumber("malformed", counters.Malformed);
+        json.WriteNumber("notificationsLost", counters.NotificationsLost);
+        json.WriteNumber("acquires", counters.Acquires);
+        json.WriteNumber("acquireErrors", counters.AcquireErrors);
+        json.WriteNumber("expirations", counters.Expirations);
+        json.WriteNumber("mappings", counters.Mappings);
+        json.WriteNumber("eventsLost", database.Events.Lost);
+        json.WriteEndObject();
+        json.WriteStartObject("routing");
+        json.WriteNumber("prefixes", routing.RoutedPrefixes);
+        json.WriteNumber("refusedRoutes", routing.RefusedRoutes);
+        json.WriteEndObject();
+    }
+
+    private void WriteNotes(Utf8JsonWriter json)
+    {
+        json.WriteStartArray("notes");
+        if (!routing.Guard.Clear.IsActive)
+        {
+            json.WriteStringValue($"packets that arrive in clear for a protected selector are not dropped: {routing.Guard.Clear.Reason}");
+        }
+
+        if (devices.Sockets.ReceiveBufferLimited)
+        {
+            json.WriteStringValue("receive buffers are smaller than asked for (SO_RCVBUFFORCE was refused)");
+        }
+
+        json.WriteEndArray();
+    }
+}
