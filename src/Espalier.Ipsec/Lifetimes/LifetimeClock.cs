@@ -6,7 +6,7 @@ namespace Espalier.Ipsec.Lifetimes;
 /// <summary>
 /// The limits of time of all SAs and policies (the kernel's xfrm_timer_handler and xfrm_policy_timer): a heap of the next moment each must be looked
 /// at, so that nothing is walked. An SA that only has limits since its first use, and has not been used, is looked at once in that many seconds.
-/// Belongs to the control thread; every member is called with the workers frozen.
+/// Belongs to the control thread; every member but <see cref="NextDue"/> is called with the workers frozen.
 /// </summary>
 public sealed class LifetimeClock : IDisposable
 {

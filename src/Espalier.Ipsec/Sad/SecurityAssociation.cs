@@ -7,7 +7,19 @@ using Espalier.Wire.Addresses;
 namespace Espalier.Ipsec.Sad;
 
 /// <summary>What finds an SA: SPI and outer destination (RFC 4303 §2.1; all SAs here are ESP).</summary>
-public readonly record struct SaIdentity(Spi Spi, InternetAddress Destination);
+public readonly record struct SaIdentity(Spi Spi, InternetAddress Destination)
+{
+    /// <summary>True where both are equal.</summary>
+    public bool Equals(SaIdentity other) =>
+        Spi.Value == other.Spi.Value && Destination.Bits == other.Destination.Bits && Destination.Version == other.Destination.Version;
+
+    /// <inheritdoc/>
+    public override int GetHashCode()
+    {
+        ulong hash = ((ulong)Destination.Bits ^ (ulong)(Destination.Bits >> 64) ^ ((ulong)Spi.Value << 32)) * 0x9E3779B97F4A7C15;
+        return (int)(hash >> 32) ^ (int)Spi.Value;
+    }
+}
 
 /// <summary>
 /// Life of an SA.
@@ -126,7 +138,20 @@ public sealed class SecurityAssociation : IDisposable
     // Warm: set by the control thread, workers frozen.
 
     /// <summary>State; the owning worker sets Expired when a hard limit is met in a batch, all else is the control thread's.</summary>
-    public SaState State { get; set; } = SaState.Larval;
+    /// <exception cref="InvalidOperationException">The way back from Expired or Dead, which does not exist: the limit was met, the keys are gone.</exception>
+    public SaState State
+    {
+        get;
+        set
+        {
+            if (value < field && field >= SaState.Expired)
+            {
+                throw new InvalidOperationException($"An SA does not go from {field} to {value}.");
+            }
+
+            field = value;
+        }
+    } = SaState.Larval;
 
     /// <summary>Anti-replay window; null = no check (window 0).</summary>
     public ReplayWindow? Replay { get; set; }

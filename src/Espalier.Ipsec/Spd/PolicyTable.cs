@@ -27,6 +27,10 @@ internal sealed class PolicyTable(IpVersion version)
         Settle(group);
     }
 
+    /// <summary>The entry with exactly this selector, or null.</summary>
+    public SpdEntry? Find(in TrafficSelector selector) =>
+        byShape.TryGetValue(SelectorShape.Of(selector), out var group) ? group.Find(selector) : null;
+
     public void Remove(SpdEntry entry)
     {
         var group = entry.Group!;

@@ -25,7 +25,6 @@ public sealed class SecurityPolicyDatabase
     private const uint IndexStep = 8;
 
     private readonly PolicyTable[] tables;
-    private readonly Dictionary<(TrafficSelector Selector, PolicyDirection Direction), SpdEntry> bySelector = [];
     private readonly Dictionary<uint, SpdEntry> byIndex = [];
     private readonly InsertionOrder<SecurityPolicy> order = [];
     private readonly int[] counts = new int[3];
@@ -61,7 +60,7 @@ public sealed class SecurityPolicyDatabase
 
     /// <summary>The policy with exactly this selector and direction, or null.</summary>
     public SecurityPolicy? Find(in TrafficSelector selector, PolicyDirection direction) =>
-        bySelector.GetValueOrDefault((selector, direction))?.Policy;
+        selector.Version == IpVersion.None ? null : TableOf(direction, selector.Version).Find(selector)?.Policy;
 
     /// <summary>The policy with this index and direction, or null.</summary>
     public SecurityPolicy? FindByIndex(uint index, PolicyDirection direction) =>
@@ -76,7 +75,7 @@ public sealed class SecurityPolicyDatabase
     public bool TryAdd(SecurityPolicy policy)
     {
         Validate(policy);
-        if (bySelector.ContainsKey((policy.Selector, policy.Direction)))
+        if (Find(policy.Selector, policy.Direction) is not null)
         {
             return false;
         }
@@ -96,15 +95,15 @@ public sealed class SecurityPolicyDatabase
     public void AddOrReplace(SecurityPolicy policy)
     {
         Validate(policy);
-        if (!bySelector.TryGetValue((policy.Selector, policy.Direction), out var old))
+        if (Find(policy.Selector, policy.Direction) is not { } old)
         {
             TryAdd(policy);
             return;
         }
 
-        policy.Index = old.Policy.Index;
-        long age = old.Policy.Priority == policy.Priority ? old.Age : nextAge++;
-        Remove(old.Policy);
+        policy.Index = old.Index;
+        long age = old.Priority == policy.Priority ? old.Entry!.Age : nextAge++;
+        Remove(old);
         Insert(policy, age);
     }
 
@@ -119,7 +118,6 @@ public sealed class SecurityPolicyDatabase
 
         TableOf(policy.Direction, policy.Selector.Version).Remove(entry);
         order.Remove(entry.Order);
-        bySelector.Remove((policy.Selector, policy.Direction));
         byIndex.Remove(policy.Index);
         counts[(int)policy.Direction]--;
         policy.Entry = null;
@@ -163,7 +161,6 @@ public sealed class SecurityPolicyDatabase
     {
         var entry = new SpdEntry(policy, age) { Order = order.AddLast(policy) };
         policy.Entry = entry;
-        bySelector.Add((policy.Selector, policy.Direction), entry);
         byIndex.Add(policy.Index, entry);
         TableOf(policy.Direction, policy.Selector.Version).Add(entry);
         counts[(int)policy.Direction]++;

@@ -73,6 +73,18 @@ internal sealed class SelectorGroup
     public SpdEntry? FindIgnoringPorts(in FlowKey flow) =>
         withoutPorts!.TryGetValue(KeyOf(flow.Source.Bits, flow.Destination.Bits, flow.Protocol, 0, 0), out var entries) ? entries.Min : null;
 
+    /// <summary>The entry with exactly this selector, or null: selectors may differ in bits that do not count.</summary>
+    public SpdEntry? Find(in TrafficSelector selector)
+    {
+        var entry = buckets.GetValueOrDefault(KeyOf(selector, ports: true));
+        while (entry is not null && entry.Policy.Selector != selector)
+        {
+            entry = entry.NextInBucket;
+        }
+
+        return entry;
+    }
+
     public void Add(SpdEntry entry)
     {
         ref var first = ref CollectionsMarshal.GetValueRefOrAddDefault(buckets, KeyOf(entry.Policy.Selector, ports: true), out _);
