@@ -71,7 +71,10 @@ public sealed class PolicyTests
         // The control thread has made the larval SA: no more as long as it stands.
         var larval = new SecurityAssociation
         {
-            Id = new SaIdentity(new Spi(0), pair.RightOuter), Source = pair.LeftOuter, ReqId = 50, KeyManagerSequence = 1,
+            Id = new SaIdentity(new Spi(0), pair.RightOuter),
+            Source = pair.LeftOuter,
+            ReqId = 50,
+            KeyManagerSequence = 1,
         };
         using (pair.Left.Database.Freeze())
         {
@@ -153,7 +156,8 @@ public sealed class PolicyTests
         using var pair = new Pair();
         var settings = new TunnelSettings
         {
-            Flags = flags, Selector = new TrafficSelector(AddressPrefix.AllIPv4, AddressPrefix.AllIPv4, 0, 0, 0, 0, 0),
+            Flags = flags,
+            Selector = new TrafficSelector(AddressPrefix.AllIPv4, AddressPrefix.AllIPv4, 0, 0, 0, 0, 0),
         };
         Pair.Add(pair.Right, settings, 0x3000, pair.LeftOuter, pair.RightOuter);
         pair.Inject(Forge.Seal(Suite.Gcm, 0x3000, 1, Packets.Udp("fd01::1", "fd02::1"), 41));

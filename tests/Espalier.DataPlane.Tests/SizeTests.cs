@@ -34,7 +34,9 @@ public sealed class SizeTests
     {
         using var pair = new Pair(new TunnelSettings
         {
-            Suite = Suite.All.Single(suite => suite.Name == name), OuterIPv6 = outerIPv6, Udp = udp,
+            Suite = Suite.All.Single(suite => suite.Name == name),
+            OuterIPv6 = outerIPv6,
+            Udp = udp,
         });
         pair.Left.SendFromTun(Packets.UdpOfLength("10.1.0.1", "10.2.0.1", 1500));
         var (destination, message) = Assert.Single(pair.Left.Icmp.Sent);

@@ -51,7 +51,7 @@ internal sealed class DiagnosticBatchPool : BatchPool
     {
         lock (_lock)
         {
-            Assert.Contains(obj, _all);
+            Assert.True(Array.IndexOf(_all, obj) >= 0, "A batch of another pool was returned.");
             Assert.False(_free.Contains(obj), "A batch was returned twice.");
             obj.Clear();
             Array.Fill(obj.Buffer, Poison);
