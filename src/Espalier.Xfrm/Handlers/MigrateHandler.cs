@@ -78,8 +78,9 @@ internal sealed class MigrateHandler
         for (int i = 0; i < entries.Length; i++)
         {
             var version = XfrmConversions.ToVersion(entries[i].NewFamily);
-            if (XfrmConversions.ToAddress(entries[i].NewDestinationAddress, version).IsUnspecified
-                || XfrmConversions.ToAddress(entries[i].NewSourceAddress, version).IsUnspecified)
+            if (version != IpVersion.None
+                && (XfrmConversions.ToAddress(entries[i].NewDestinationAddress, version).IsUnspecified
+                    || XfrmConversions.ToAddress(entries[i].NewSourceAddress, version).IsUnspecified))
             {
                 return XfrmError.Invalid("Addresses in the MIGRATE attribute's list cannot be null");
             }
@@ -182,7 +183,7 @@ internal sealed class MigrateHandler
         var version = XfrmConversions.ToVersion(entry.OldFamily);
         var source = XfrmConversions.ToAddress(entry.OldSourceAddress, version);
         var destination = XfrmConversions.ToAddress(entry.OldDestinationAddress, version);
-        if (entry.Protocol != XfrmValue.ProtocolEsp || version == IpVersion.None)
+        if (entry.Protocol != XfrmValue.ProtocolEsp || version == IpVersion.None || XfrmConversions.ToVersion(entry.NewFamily) == IpVersion.None)
         {
             return null;
         }
@@ -287,7 +288,8 @@ internal sealed class MigrateHandler
     private static bool Matches(in XfrmUserMigrate entry, PolicyTemplate template)
     {
         var version = XfrmConversions.ToVersion(entry.OldFamily);
-        return entry.Mode == (byte)template.Mode && entry.Protocol == template.Protocol && (entry.ReqId == 0 || entry.ReqId == template.ReqId)
+        return XfrmConversions.ToVersion(entry.NewFamily) != IpVersion.None
+            && entry.Mode == (byte)template.Mode && entry.Protocol == template.Protocol && (entry.ReqId == 0 || entry.ReqId == template.ReqId)
             && XfrmConversions.ToAddress(entry.OldDestinationAddress, version) == template.Destination
             && XfrmConversions.ToAddress(entry.OldSourceAddress, version) == template.Source;
     }

@@ -113,21 +113,21 @@ internal static class Refusals
         var attributes = request.Attributes;
         if (request.HasMark)
         {
-            return XfrmError.Unsupported("Marks other than 0 (XFRMA_MARK) are not supported by Espalier")
-                with { AttributeOffset = attributes.OffsetOf(XfrmAttribute.Mark) };
+            return new XfrmError(
+                LinuxError.NotSupported, "Marks other than 0 (XFRMA_MARK) are not supported by Espalier", attributes.OffsetOf(XfrmAttribute.Mark));
         }
 
         if (request.HasInterfaceId)
         {
-            return XfrmError.Unsupported("XFRM interfaces (if_id other than 0) are not supported by Espalier")
-                with { AttributeOffset = attributes.OffsetOf(XfrmAttribute.InterfaceId) };
+            return new XfrmError(
+                LinuxError.NotSupported, "XFRM interfaces (if_id other than 0) are not supported by Espalier", attributes.OffsetOf(XfrmAttribute.InterfaceId));
         }
 
         if (attributes.Has(XfrmAttribute.SetMark)
             && (attributes.ReadUInt32(XfrmAttribute.SetMark, 0) | attributes.ReadUInt32(XfrmAttribute.SetMarkMask, uint.MaxValue)) != 0)
         {
-            return XfrmError.Unsupported("Output marks (XFRMA_SET_MARK) are not supported by Espalier")
-                with { AttributeOffset = attributes.OffsetOf(XfrmAttribute.SetMark) };
+            return new XfrmError(
+                LinuxError.NotSupported, "Output marks (XFRMA_SET_MARK) are not supported by Espalier", attributes.OffsetOf(XfrmAttribute.SetMark));
         }
 
         return attributes.Has(XfrmAttribute.SecurityContext)

@@ -104,8 +104,9 @@ internal sealed class XfrmService : IDisposable
         var kind = type == XfrmMessage.NewSpdInfo ? XfrmAttributes.Kind.Spd : XfrmAttributes.Kind.Xfrm;
         var error = XfrmAttributes.Parse(message, HeaderLength(type), kind, out var attributes);
         error = error.Failed || kind == XfrmAttributes.Kind.Spd ? error : RejectUnused(type, attributes);
-        return error.Failed
+        error = error.Failed
             ? error : Dispatch(new XfrmRequest { Message = message, Header = header, Attributes = attributes, Peer = peer });
+        return attributes.HasLeftover && error.Text is null ? error with { Text = "bytes leftover after parsing attributes" } : error;
     }
 
     private XfrmError StartDump(in XfrmRequest request)

@@ -19,6 +19,22 @@ internal static class NetlinkAnswers
             Netlink.Error, (whole ? 0 : Netlink.Capped) | (attributes ? Netlink.AckAttributes : 0), header.Sequence, portId);
         writer.Reserve<int>() = -error.Errno;
         writer.Append(whole ? request : request[..NetlinkHeader.Size]);
+        WriteAttributes(writer, error);
+        writer.End();
+    }
+
+    /// <summary>Appends the end of a dump, with the error that ended it.</summary>
+    public static void Done(NetlinkWriter writer, uint sequence, uint portId, XfrmError error)
+    {
+        bool attributes = error.Text is not null || (error.Failed && error.AttributeOffset != 0);
+        writer.Begin(Netlink.Done, Netlink.Multi | (attributes ? Netlink.AckAttributes : 0), sequence, portId);
+        writer.Reserve<int>() = -error.Errno;
+        WriteAttributes(writer, error);
+        writer.End();
+    }
+
+    private static void WriteAttributes(NetlinkWriter writer, XfrmError error)
+    {
         if (error.Text is not null)
         {
             writer.TextAttribute(Netlink.ErrorText, error.Text);
@@ -28,20 +44,5 @@ internal static class NetlinkAnswers
         {
             BitConverter.TryWriteBytes(writer.ReserveAttribute(Netlink.ErrorOffset, sizeof(uint)), (uint)error.AttributeOffset);
         }
-
-        writer.End();
-    }
-
-    /// <summary>Appends the end of a dump, with the error that ended it.</summary>
-    public static void Done(NetlinkWriter writer, uint sequence, uint portId, XfrmError error)
-    {
-        writer.Begin(Netlink.Done, Netlink.Multi | (error.Text is null ? 0 : Netlink.AckAttributes), sequence, portId);
-        writer.Reserve<int>() = -error.Errno;
-        if (error.Text is not null)
-        {
-            writer.TextAttribute(Netlink.ErrorText, error.Text);
-        }
-
-        writer.End();
     }
 }

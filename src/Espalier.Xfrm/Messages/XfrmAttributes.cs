@@ -27,6 +27,9 @@ internal ref struct XfrmAttributes
         Spd,
     }
 
+    /// <summary>True where bytes that are no attribute stood at the end; the kernel goes on, and warns in the acknowledgement.</summary>
+    public bool HasLeftover { get; private set; }
+
     /// <summary>True where an attribute of this type is there.</summary>
     public readonly bool Has(XfrmAttribute type) => _table[(int)type].Offset != 0;
 
@@ -74,6 +77,7 @@ internal ref struct XfrmAttributes
             offset += Netlink.Align(header.Length);
         }
 
+        attributes.HasLeftover = offset < message.Length;
         return XfrmError.None;
     }
 
