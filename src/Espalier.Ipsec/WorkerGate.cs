@@ -69,6 +69,18 @@ internal sealed class BatchTurnstile
 
     public bool FreezeWanted => Volatile.Read(ref wanted) != 0;
 
+    /// <summary>Workers that wait for the freeze to end.</summary>
+    public int WaitingWorkers
+    {
+        get
+        {
+            lock (turn)
+            {
+                return waiting;
+            }
+        }
+    }
+
     public bool IsFrozenByThisThread => Monitor.IsEntered(control);
 
     public WorkerGate Add()

@@ -2,6 +2,9 @@ namespace Espalier.Ipsec.Tests;
 
 public class IpsecDatabaseTests
 {
+    // Only how long a broken gate may hang the test run.
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+
     private readonly IpsecDatabase database = new();
 
     [Fact]
@@ -27,21 +30,16 @@ public class IpsecDatabaseTests
     }
 
     [Fact]
-    public void Dispose_OnAnotherThread_Throws()
+    public void Unfreeze_OnAThreadThatDidNotFreeze_Throws()
     {
+        var turnstile = new BatchTurnstile();
+        turnstile.Freeze();
         Exception? seen = null;
-        using (database.Freeze())
-        {
-            var other = new Thread(() => seen = Record.Exception(() =>
-            {
-                var gate = new BatchTurnstile();
-                gate.Unfreeze();
-            }));
-            other.Start();
-            other.Join();
-        }
-
+        var other = new Thread(() => seen = Record.Exception(turnstile.Unfreeze));
+        other.Start();
+        other.Join();
         Assert.IsType<SynchronizationLockException>(seen);
+        turnstile.Unfreeze();
     }
 
     [Fact]
@@ -71,7 +69,7 @@ public class IpsecDatabaseTests
             sawBatchOver = Volatile.Read(ref batchOver);
         });
         control.Start();
-        SpinWait.SpinUntil(() => control.ThreadState == ThreadState.WaitSleepJoin);
+        Assert.True(SpinWait.SpinUntil(() => control.ThreadState == ThreadState.WaitSleepJoin, Patience));
         Volatile.Write(ref batchOver, true);
         gate.Exit();
 
@@ -139,32 +137,29 @@ public class IpsecDatabaseTests
     }
 
     [Fact]
-    public void FreezeInALoop_AWorkerThatWaited_GetsItsBatchBetween()
+    public void FreezeAgainAtOnce_AWorkerThatWaited_HasHadItsBatchBetween()
     {
-        var gate = database.AddWorker();
-        const int Batches = 200;
-        long done = 0;
-        var worker = new Thread(() =>
+        var turnstile = new BatchTurnstile();
+        var gate = turnstile.Add();
+        for (int round = 0; round < 50; round++)
         {
-            for (int i = 0; i < Batches; i++)
+            bool done = false;
+            var worker = new Thread(() =>
             {
                 gate.Enter();
-                done++;
+                done = true;
                 gate.Exit();
-            }
-        });
-
-        // Freezes without a pause until the worker has done all its batches: without fairness to the worker this need not end.
-        using (database.Freeze())
-        {
+            });
+            turnstile.Freeze();
             worker.Start();
-        }
+            Assert.True(SpinWait.SpinUntil(() => turnstile.WaitingWorkers == 1, Patience));
+            Assert.False(done);
+            turnstile.Unfreeze();
 
-        while (worker.IsAlive)
-        {
-            using var scope = database.Freeze();
+            turnstile.Freeze();
+            Assert.True(done);
+            turnstile.Unfreeze();
+            worker.Join();
         }
-
-        Assert.Equal(Batches, done);
     }
 }
