@@ -62,18 +62,11 @@ public static class EspEncapsulation
             return DropReason.OutboundSequenceExhausted;
         }
 
-        ulong sequence = ++sa.OutboundSequence;
         LifetimeCheck.Count(sa, innerLength, nowUnixSeconds);
-
         int tfc = TfcPadding(sa, geometry, innerLength, maxPayload, Math.Min(longest, buffer.Length - offset));
-        frame.Offset = offset;
-        frame.Length = tfc == 0 ? length : geometry.PacketLength(innerLength + tfc);
-        frame.Sequence = sequence;
-        var header = buffer.Slice(offset, EspGeometry.HeaderLength);
-        BinaryPrimitives.WriteUInt32BigEndian(header, sa.Id.Spi.Value);
-        BinaryPrimitives.WriteUInt32BigEndian(header[4..], (uint)sequence);
-        int trailer = innerOffset + innerLength;
-        WriteTrailer(buffer[trailer..(offset + frame.Length - geometry.IcvLength)], tfc, nextHeader);
+        frame = new EspFrame { Offset = offset, Length = geometry.PacketLength(innerLength + tfc), Sequence = ++sa.OutboundSequence };
+        WriteHeader(buffer.Slice(offset, EspGeometry.HeaderLength), sa.Id.Spi, frame.Sequence);
+        WriteTrailer(buffer[(innerOffset + innerLength)..(offset + frame.Length - geometry.IcvLength)], tfc, nextHeader);
         return DropReason.None;
     }
 
@@ -95,6 +88,13 @@ public static class EspEncapsulation
         int target = (int)Math.Min(sa.TfcPadding, (uint)Math.Max(0, maxPayload));
         target = Math.Min(target, geometry.LargestPayload(room));
         return Math.Max(0, target - innerLength);
+    }
+
+    // RFC 4303 §2.1, §2.2: of the 64-bit number only the low half is sent.
+    private static void WriteHeader(Span<byte> header, Spi spi, ulong sequence)
+    {
+        BinaryPrimitives.WriteUInt32BigEndian(header, spi.Value);
+        BinaryPrimitives.WriteUInt32BigEndian(header[4..], (uint)sequence);
     }
 
     // RFC 4303 §2.4: the padding is 1, 2, 3, …; TFC padding (§2.7) stands before it and is zero.
