@@ -1,6 +1,9 @@
+using System.Globalization;
 using Espalier.DataPlane;
 using Espalier.DataPlane.Counters;
 using Espalier.Io;
+using Espalier.Io.Host;
+using Espalier.Io.Interop;
 using Espalier.Ipsec;
 using Espalier.Routing;
 using Espalier.Running.Logging;
@@ -14,10 +17,10 @@ namespace Espalier.Running.Composition;
 /// The parts of `espalier run` and the order in which they start and stop. They meet in the database only.
 /// <code>
 /// control socket bound (a second instance ends here) ─▶ control thread:
-///     TUN, senders ─▶ routing (rules, routes, guard) ─▶ data plane (sockets, workers) ─▶ clients are served
+///     TUN, senders ─▶ data plane (sockets, workers) ─▶ table of our own ─▶ routing (rules, routes, guard) ─▶ clients are served
 /// stop: control thread ─▶ routing ─▶ data plane ─▶ SAs and policies, keys zeroed ─▶ TUN
 /// </code>
-/// What a start that fails had done is undone.
+/// What a start that fails had done is undone. Routing comes last: it removes what a crash left behind, and must not do so to a live instance.
 /// </summary>
 internal sealed class Daemon : IDisposable
 {
@@ -28,6 +31,7 @@ internal sealed class Daemon : IDisposable
     private readonly ControlServer _control;
     private readonly TaskCompletionSource<string> _failure = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private KernelDevices? _devices;
+    private InstanceLock? _table;
     private DataPlaneHost? _dataPlane;
     private DataPlaneMetrics? _metrics;
     private bool _disposed;
@@ -97,17 +101,19 @@ internal sealed class Daemon : IDisposable
         ForgetKeys();
         _control.Dispose();
         _devices?.Dispose();
+        _table?.Dispose();
     }
 
     private void StartOnControlThread()
     {
         _devices = KernelDevices.Open(_options);
-        _routing.Start();
         _dataPlane = new DataPlaneHost(_database, _devices.ForDataPlane, _routing.LocalAddresses, Configuration.DataPlane(_options));
         _dataPlane.Failed += exception => _failure.TrySetResult(exception.Message);
         _dataPlane.SocketUnavailable += (association, reason) => RunLog.SocketUnavailable(_logger, association.Id.Spi.ToString(), reason);
         _dataPlane.Start();
         _metrics = new DataPlaneMetrics(_dataPlane, _database);
+        TakeTable();
+        _routing.Start();
         if (_devices.Sockets.ReceiveBufferLimited)
         {
             RunLog.ReceiveBufferLimited(_logger, _options.ReceiveBufferBytes);
@@ -118,6 +124,18 @@ internal sealed class Daemon : IDisposable
         _control.PathMtuLearnt = learnt => _routing.LearnPathMtu(learnt.Association!, learnt.PathMtu);
         _control.Loop.Register(_routing.PollDescriptor, static () => { });
         _control.Loop.EachTurn = _routing.Process;
+    }
+
+    private void TakeTable()
+    {
+        if (!InstanceLock.TryTake(string.Create(CultureInfo.InvariantCulture, $"espalier/table/{_options.Table}"), out _table, out int errno))
+        {
+            throw new DeviceException(
+                errno == Errno.EADDRINUSE
+                    ? $"routing table {_options.Table} belongs to another 'espalier run' of this network namespace: stop it, or choose another with --table, --rule-priority and --mark"
+                    : $"cannot mark routing table {_options.Table} as ours: {Errno.Text(errno)}",
+                errno);
+        }
     }
 
     private void ForgetKeys()
