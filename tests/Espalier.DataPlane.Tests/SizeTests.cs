@@ -228,36 +228,4 @@ public sealed class SizeTests
         Expect.OutboundDrop(pair.Left, before, DropReason.OutboundSendFailure);
         Assert.Empty(pair.Left.TakeEvents());
     }
-
-    [Fact]
-    public void Keeper_EventThenAge_SetsAndForgetsForAllSasOfThePath()
-    {
-        using var pair = new Pair();
-        var database = pair.Left.Database;
-        using var keeper = new PathMtuKeeper(database, (_, _) => 1450);
-        keeper.LinksChanged();
-        Assert.Equal(1450, pair.LeftOut.PathMtu);
-        int changes = 0;
-        keeper.Changed += _ => changes++;
-
-        keeper.Handle(new IpsecEvent(IpsecEventKind.PathMtu, pair.LeftOut, null, default, default, 0, 1300));
-        Assert.Equal(1300, pair.LeftOut.PathMtu);
-        Assert.Equal(1, changes);
-
-        // A new SA of a rekey on the same path knows it at once.
-        var rekeyed = Pair.Add(pair.Left, new TunnelSettings(), 0x7000, pair.LeftOuter, pair.RightOuter);
-        Assert.Equal(1300, rekeyed.PathMtu);
-
-        pair.Left.SendFromTun(Packets.UdpOfLength("10.1.0.1", "10.2.0.1", 1300));
-        Assert.Equal(1, pair.Left.Counters.Read(DropReason.OutboundTooBig));
-
-        pair.Left.Clock.Advance(PathMtuKeeper.DefaultAge - TimeSpan.FromSeconds(1));
-        keeper.Expire();
-        Assert.Equal(1300, rekeyed.PathMtu);
-        pair.Left.Clock.Advance(TimeSpan.FromSeconds(2));
-        Assert.True(keeper.NextExpiry < pair.Left.Clock.GetUtcNow());
-        keeper.Expire();
-        Assert.Equal(1450, rekeyed.PathMtu);
-        Assert.Null(keeper.NextExpiry);
-    }
 }

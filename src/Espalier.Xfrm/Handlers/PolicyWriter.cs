@@ -13,6 +13,9 @@ internal static class PolicyWriter
         XfrmConversions.FromSelector(policy.Selector, ref info.Selector);
         XfrmConversions.FromLimits(policy.Limits, ref info.Limits);
         XfrmConversions.FromUsage(policy.Usage, ref info.Current);
+
+        // The kernel sets a policy's use_time at every use; IKE daemons read from it when traffic was seen last.
+        info.Current.UseTime = policy.Usage.LastUsed;
         info.Priority = policy.Priority;
         info.Index = policy.Index;
         info.Direction = (byte)policy.Direction;

@@ -1,0 +1,349 @@
+using System.Diagnostics;
+using Espalier.DataPlane.Counters;
+using Espalier.DataPlane.Sockets;
+using Espalier.DataPlane.Tests.Harness;
+using Espalier.Io;
+using Espalier.Io.Batches;
+using Espalier.Io.InMemory;
+using Espalier.Ipsec;
+using Espalier.Ipsec.Sad;
+using Espalier.Ipsec.Spd;
+using Espalier.Wire.Addresses;
+
+namespace Espalier.DataPlane.Tests;
+
+/// <summary>
+/// Two data planes with their threads, the kernel's UDP sockets on loopback between them, and socket pairs in the place of the TUNs:
+/// <code>
+///   test ── pair ── left ══ 127.0.0.1 ── UDP ── 127.0.0.2 ══ right ── pair ── test
+/// </code>
+/// </summary>
+public sealed class HostTests : IDisposable
+{
+    private const string Near = "10.1.0.1";
+    private const string Far = "10.2.0.1";
+
+    private readonly Side _left;
+    private readonly Side _right;
+
+    public HostTests()
+    {
+        var (leftPort, rightPort) = (FreePort(), FreePort());
+        _left = new Side("127.0.0.1", leftPort);
+        _right = new Side("127.0.0.2", rightPort);
+        foreach (var side in new[] { _left, _right })
+        {
+            AddSa(side, 0x1000, "127.0.0.1", leftPort, "127.0.0.2", rightPort);
+            AddSa(side, 0x2000, "127.0.0.2", rightPort, "127.0.0.1", leftPort);
+        }
+
+        AddPolicies(_left, "10.1.0.0/16", "10.2.0.0/16", "127.0.0.1", "127.0.0.2");
+        AddPolicies(_right, "10.2.0.0/16", "10.1.0.0/16", "127.0.0.2", "127.0.0.1");
+        _left.Host.Start();
+        _right.Host.Start();
+    }
+
+    public void Dispose()
+    {
+        _left.Dispose();
+        _right.Dispose();
+    }
+
+    [Fact]
+    public void Packets_BothWays_AreDelivered()
+    {
+        byte[] there = Packets.Udp(Near, Far);
+        byte[] back = Packets.UdpOfLength(Far, Near, 1400);
+        for (int i = 0; i < 100; i++)
+        {
+            _left.Send(there);
+            Assert.Equal(there, _right.Receive());
+            _right.Send(back);
+            Assert.Equal(back, _left.Receive());
+        }
+
+        Assert.Equal(0, _left.Host.Counters.Snapshot().TotalDrops);
+        Assert.Equal(100, _right.Host.Counters.Read(TrafficCounter.InboundPackets));
+    }
+
+    // The control thread changes everything while packets flow; nothing is lost but what has no SA, and no batch.
+    [Fact]
+    public void Freeze_WhilePacketsFlow_WorkersGoOn()
+    {
+        byte[] packet = Packets.Udp(Near, Far);
+        for (int i = 0; i < 200; i++)
+        {
+            _left.Send(packet);
+            using (_left.Database.Freeze())
+            {
+                _left.Database.Sad.Touch();
+            }
+
+            using (_right.Database.Freeze())
+            {
+                Assert.True(_right.Database.IsFrozenByThisThread);
+            }
+
+            Assert.Equal(packet, _right.Receive());
+        }
+    }
+
+    [Fact]
+    public void Sa_WithAnotherPort_OpensASocketWhileRunningAndClosesIt()
+    {
+        ushort port = FreePort();
+        var association = AddSa(_right, 0x3000, "127.0.0.1", FreePort(), "127.0.0.2", port);
+        Assert.Contains(_right.Host.Sockets, socket => socket.LocalPort == port);
+        Assert.False(new KernelOuterSocketFactory(0).TryOpen(IpVersion.IPv4, port, out _, out string? error));
+        Assert.Contains("in use", error, StringComparison.Ordinal);
+
+        using (_right.Database.Freeze())
+        {
+            _right.Database.Sad.Remove(association);
+        }
+
+        Assert.DoesNotContain(_right.Host.Sockets, socket => socket.LocalPort == port);
+        Wait(() =>
+        {
+            bool free = new KernelOuterSocketFactory(0).TryOpen(IpVersion.IPv4, port, out var socket, out _);
+            socket?.Dispose();
+            return free;
+        });
+
+        // The worker that closed it goes on with the others.
+        _left.Send(Packets.Udp(Near, Far));
+        Assert.NotEmpty(_right.Receive());
+    }
+
+    [Fact]
+    public void Start_PortTaken_ThrowsOneLineThatSaysWhatToDo()
+    {
+        Assert.True(new KernelOuterSocketFactory(0).TryOpen(IpVersion.IPv4, 0x4321, out var taken, out _));
+        using var side = new Side("127.0.0.3", 0x4321);
+        var exception = Assert.Throws<DeviceException>(side.Host.Start);
+        Assert.DoesNotContain('\n', exception.Message);
+        Assert.Contains("17185", exception.Message, StringComparison.Ordinal);
+        taken.Dispose();
+    }
+
+    [Fact]
+    public void Tunnel_Lost_FailedIsRaisedOnceAndStopReturns()
+    {
+        var failures = new List<Exception>();
+        _left.Host.Failed += exception =>
+        {
+            lock (failures)
+            {
+                failures.Add(exception);
+            }
+        };
+        _left.Outside.Dispose();
+        Wait(() => failures.Count == 1);
+        Assert.IsType<DeviceException>(failures[0]);
+        _left.Host.Stop();
+        Assert.Single(failures);
+    }
+
+    [Fact]
+    public void Stop_Twice_AndDispose_ReturnEverything()
+    {
+        _left.Send(Packets.Udp(Near, Far));
+        _right.Receive();
+        _left.Host.Stop();
+        _left.Host.Stop();
+        Assert.Equal(_left.Host.Pool.Capacity, _left.Host.Pool.Available);
+        _left.Host.Dispose();
+        Assert.Empty(_left.Host.Sockets);
+    }
+
+    // GC.GetTotalAllocatedBytes counts every thread of the process: both workers of both sides, and this one.
+    [Fact]
+    public void SteadyState_WholeProcess_AllocatesNothingPerPacket()
+    {
+        const int Packets_ = 20_000;
+        byte[] packet = Packets.Udp(Near, Far);
+        var batch = new PacketBatch(32, 2048, 0);
+        Exchange(packet, batch, 2_000);
+        long before = GC.GetTotalAllocatedBytes(precise: true);
+        Exchange(packet, batch, Packets_);
+        double perPacket = (GC.GetTotalAllocatedBytes(precise: true) - before) / (double)Packets_;
+        Assert.InRange(perPacket, 0, 0.5);
+    }
+
+    [Fact]
+    public void ForgedFlood_ThroughRunningHost_IsCountedAndMemoryStays()
+    {
+        Assert.True(new KernelOuterSocketFactory(0).TryOpen(IpVersion.IPv4, FreePort(), out var attacker, out _));
+        using var batch = Forgeries(out int[] slots);
+        Flood(attacker, batch.Batch, slots, 200);
+        long before = GC.GetTotalMemory(forceFullCollection: true);
+        Flood(attacker, batch.Batch, slots, 2_000);
+        long after = GC.GetTotalMemory(forceFullCollection: true);
+        attacker.Dispose();
+        // 64,000 packets would leave 15 MB, if each left what a thrown exception takes.
+        Assert.InRange(after - before, long.MinValue, 1024 * 1024);
+        Assert.True(_right.Host.Counters.Read(DropReason.InboundIntegrityFailure) > 0);
+        Assert.Equal(0, _right.Host.Counters.Read(TrafficCounter.InboundPackets));
+
+        // It still works, once the kernel's queue, which may have dropped ours, has been worked through.
+        byte[] packet = Packets.Udp(Near, Far);
+        Wait(() =>
+        {
+            _left.Send(packet);
+            return _right.TryReceive() is not null;
+        });
+    }
+
+    private static ushort FreePort()
+    {
+        using var socket = new System.Net.Sockets.Socket(
+            System.Net.Sockets.AddressFamily.InterNetwork, System.Net.Sockets.SocketType.Dgram, System.Net.Sockets.ProtocolType.Udp);
+        socket.Bind(new System.Net.IPEndPoint(System.Net.IPAddress.Any, 0));
+        return (ushort)((System.Net.IPEndPoint)socket.LocalEndPoint!).Port;
+    }
+
+    private static void Wait(Func<bool> condition)
+    {
+        // A bound against hanging, not an assertion on time.
+        var limit = Stopwatch.StartNew();
+        while (!condition())
+        {
+            Assert.True(limit.Elapsed < TimeSpan.FromSeconds(30), "Nothing happened.");
+            Thread.Sleep(1);
+        }
+    }
+
+    private void Exchange(byte[] packet, PacketBatch batch, int count)
+    {
+        for (int i = 0; i < count; i += 20)
+        {
+            for (int k = 0; k < 20; k++)
+            {
+                while (_left.Outside.Send(packet) != 0)
+                {
+                    Thread.Yield();
+                }
+            }
+
+            for (int received = 0; received < 20;)
+            {
+                received += _right.Outside.Receive(batch);
+                Thread.Yield();
+            }
+        }
+    }
+
+    private static void Flood(IOuterSocket attacker, PacketBatch batch, int[] slots, int rounds)
+    {
+        for (int i = 0; i < rounds; i++)
+        {
+            attacker.Send(batch, slots);
+        }
+    }
+
+    private ForgedBatch Forgeries(out int[] slots)
+    {
+        byte[] forged = Forge.Seal(Suite.Gcm, 0x1000, 1000, Packets.Udp(Near, Far), 4);
+        forged[^1] ^= 1;
+        var batch = new PacketBatch(32, 512, 0) { Count = 32 };
+        for (int i = 0; i < 32; i++)
+        {
+            batch[i] = new PacketSlot
+            {
+                Offset = batch.SlotStart(i),
+                Length = forged.Length,
+                Remote = InternetAddress.Parse("127.0.0.2"),
+                RemotePort = _right.Port,
+                Local = InternetAddress.Parse("127.0.0.1"),
+            };
+            forged.CopyTo(batch.Packet(i));
+        }
+
+        slots = [.. Enumerable.Range(0, 32)];
+        return new ForgedBatch(batch);
+    }
+
+    private static SecurityAssociation AddSa(Side side, uint spi, string source, ushort sourcePort, string destination, ushort destinationPort)
+    {
+        var association = new SecurityAssociation
+        {
+            Id = new SaIdentity(new Spi(spi), InternetAddress.Parse(destination)),
+            Source = InternetAddress.Parse(source),
+            State = SaState.Valid,
+            ReqId = 1,
+            Flags = SaFlags.AfUnspec,
+            Encapsulation = new UdpEncapsulation(sourcePort, destinationPort, default),
+            Algorithms = Suite.Gcm.Specs(),
+            Transform = Suite.Gcm.Transform(false),
+            Replay = new ReplayWindow(1024, false),
+        };
+        using var frozen = side.Database.Freeze();
+        Assert.Null(side.Database.Admission?.Invoke(association));
+        Assert.True(side.Database.Sad.TryAdd(association));
+        return association;
+    }
+
+    private static void AddPolicies(Side side, string own, string other, string ownOuter, string otherOuter)
+    {
+        using var frozen = side.Database.Freeze();
+        Assert.True(side.Database.Spd.TryAdd(Pair.Policy(own, other, PolicyDirection.Out, Template(ownOuter, otherOuter))));
+        Assert.True(side.Database.Spd.TryAdd(Pair.Policy(other, own, PolicyDirection.In, Template(otherOuter, ownOuter))));
+        Assert.True(side.Database.Spd.TryAdd(Pair.Policy(other, own, PolicyDirection.Forward, Template(otherOuter, ownOuter))));
+    }
+
+    private static PolicyTemplate Template(string source, string destination) =>
+        new(InternetAddress.Parse(source), InternetAddress.Parse(destination), default, 1, IpsecMode.Tunnel, 50, false, IpVersion.IPv4, 0,
+            uint.MaxValue, uint.MaxValue, uint.MaxValue);
+
+    private sealed record ForgedBatch(PacketBatch Batch) : IDisposable
+    {
+        public void Dispose() => Batch.Clear();
+    }
+
+    /// <summary>One host; <see cref="Outside"/> plays the kernel behind its TUN.</summary>
+    private sealed class Side : IDisposable
+    {
+        private readonly SocketPairTunnelDevice _inside;
+        private readonly DiagnosticBatchPool _pool = new();
+        private readonly PacketBatch _batch = new(1, 4096, 0);
+
+        public Side(string address, ushort port)
+        {
+            Port = port;
+            (_inside, Outside) = SocketPairTunnelDevice.CreatePair();
+            var local = new LocalAddressSet();
+            local.Addresses.Add(InternetAddress.Parse(address));
+            local.Addresses.Add(InternetAddress.Parse(address == "127.0.0.1" ? Near : Far));
+            Host = new DataPlaneHost(
+                Database, new DataPlaneDevices(_inside, new KernelOuterSocketFactory(0), null, null), local,
+                new DataPlaneOptions { EncapsulationPorts = [port], Versions = [IpVersion.IPv4] }, _pool);
+        }
+
+        public ushort Port { get; }
+
+        public IpsecDatabase Database { get; } = new();
+
+        public SocketPairTunnelDevice Outside { get; }
+
+        public DataPlaneHost Host { get; }
+
+        public void Send(byte[] packet) => Wait(() => Outside.Send(packet) == 0);
+
+        public byte[]? TryReceive() => Outside.Receive(_batch) > 0 ? _batch.Packet(0).ToArray() : null;
+
+        public byte[] Receive()
+        {
+            byte[]? packet = null;
+            Wait(() => (packet = TryReceive()) is not null);
+            return packet!;
+        }
+
+        public void Dispose()
+        {
+            Host.Dispose();
+            _pool.AssertAllReturnedAndUntouched();
+            _inside.Dispose();
+            Outside.Dispose();
+        }
+    }
+}
