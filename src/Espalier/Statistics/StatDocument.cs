@@ -25,7 +25,17 @@ internal sealed class StatDocument(
     /// <summary>Entries of a list at most: the control thread must not be busy for long.</summary>
     internal const int LongestList = 1000;
 
+    private static readonly string[] CounterNames =
+        [.. Enumerable.Range(0, (int)TrafficCounter.Count).Select(i => JsonNamingPolicy.CamelCase.ConvertName(((TrafficCounter)i).ToString()))];
+
+    private static readonly string[] DropNames = [.. Enumerable.Range(0, (int)DropReason.Count).Select(i => ((DropReason)i).ToString())];
+
+    private static readonly string[] NearestNames =
+        [.. Enumerable.Range(0, (int)DropReason.Count).Select(i => i == 0 ? "" : ((DropReason)i).ToXfrmStatistic().ToString())];
+
     private readonly long _started = Environment.TickCount64;
+    private readonly ArrayBufferWriter<byte> _buffer = new(8192);
+    private long _allocated;
 
     /// <summary>Version of this program.</summary>
     internal static string Version { get; } = typeof(StatDocument).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "";
@@ -33,11 +43,12 @@ internal sealed class StatDocument(
     /// <summary>The document, UTF-8.</summary>
     internal byte[] Write()
     {
-        var buffer = new ArrayBufferWriter<byte>(4096);
-        using (var json = new Utf8JsonWriter(buffer))
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        _buffer.ResetWrittenCount();
+        using (var json = new Utf8JsonWriter(_buffer))
         {
             json.WriteStartObject();
-            WriteProgram(json);
+            WriteProgram(json, before);
             WriteTraffic(json);
             WriteDrops(json);
             WriteKernelDrops(json);
@@ -47,10 +58,12 @@ internal sealed class StatDocument(
             json.WriteEndObject();
         }
 
-        return buffer.WrittenSpan.ToArray();
+        byte[] document = _buffer.WrittenSpan.ToArray();
+        _allocated += GC.GetAllocatedBytesForCurrentThread() - before;
+        return document;
     }
 
-    private void WriteProgram(Utf8JsonWriter json)
+    private void WriteProgram(Utf8JsonWriter json, long allocatedBefore)
     {
         json.WriteString("version", Version);
         json.WriteNumber("pid", Environment.ProcessId);
@@ -68,7 +81,10 @@ internal sealed class StatDocument(
         json.WriteNumber("vmHwmKiB", memory.VmHwm);
         json.WriteEndObject();
         json.WriteStartObject("runtime");
-        json.WriteNumber("allocatedBytes", GC.GetTotalAllocatedBytes(precise: true));
+        // What the daemon allocated for its work; documents like this one, which ask for it, are counted apart.
+        long documents = _allocated + GC.GetAllocatedBytesForCurrentThread() - allocatedBefore;
+        json.WriteNumber("allocatedBytes", GC.GetTotalAllocatedBytes(precise: true) - documents);
+        json.WriteNumber("allocatedForStatistics", documents);
         json.WriteNumber("heapBytes", GC.GetTotalMemory(forceFullCollection: false));
         json.WriteNumber("collections", GC.CollectionCount(0));
         json.WriteBoolean("nativeAot", !System.Runtime.CompilerServices.RuntimeFeature.IsDynamicCodeSupported);
@@ -87,9 +103,9 @@ internal sealed class StatDocument(
         json.WriteNumber("bytesBypassed", counters.Read(TrafficCounter.BypassedBytes));
         json.WriteEndObject();
         json.WriteStartObject("counters");
-        for (var counter = (TrafficCounter)0; counter < TrafficCounter.Count; counter++)
+        for (int i = 0; i < CounterNames.Length; i++)
         {
-            json.WriteNumber(JsonNamingPolicy.CamelCase.ConvertName(counter.ToString()), counters.Read(counter));
+            json.WriteNumber(CounterNames[i], counters.Read((TrafficCounter)i));
         }
 
         json.WriteEndObject();
@@ -123,16 +139,16 @@ internal sealed class StatDocument(
     {
         var snapshot = dataPlane.Counters.Snapshot();
         json.WriteStartObject("drops");
-        for (var reason = DropReason.None + 1; reason < DropReason.Count; reason++)
+        for (int i = 1; i < DropNames.Length; i++)
         {
-            json.WriteNumber(reason.ToString(), snapshot[reason]);
+            json.WriteNumber(DropNames[i], snapshot[(DropReason)i]);
         }
 
         json.WriteEndObject();
         json.WriteStartObject("dropNames");
-        for (var reason = DropReason.None + 1; reason < DropReason.Count; reason++)
+        for (int i = 1; i < DropNames.Length; i++)
         {
-            json.WriteString(reason.ToString(), reason.ToXfrmStatistic().ToString());
+            json.WriteString(DropNames[i], NearestNames[i]);
         }
 
         json.WriteEndObject();
