@@ -11,7 +11,7 @@ public sealed class CommandLineTests
     [InlineData("run --mark 0xfffffffff", "--mark takes a number from 1 to 4294967295, not '0xfffffffff'")]
     [InlineData("run --mark 0", "--mark takes a number from 1 to 4294967295, not '0'")]
     [InlineData("run --table main", "--table takes a number")]
-    [InlineData("run --rule-priority 32766", "--rule-priority takes a number from 1 to 32765")]
+    [InlineData("run --rule-priority 32762", "--rule-priority takes a number from 1 to 32761")]
     [InlineData("run --tun interface-name-too-long", "--tun takes an interface name of 1 to 15 characters")]
     [InlineData("run --tun a/b", "--tun takes an interface name")]
     [InlineData("run --tun tun%d", "--tun takes an interface name")]

@@ -43,6 +43,30 @@ public sealed class DoctorTests : IDisposable
         Assert.Contains(text, Assert.Single(KernelEspCheck.Examine(Host())).Text, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void Guard_NftNotInstalled_IsWarned()
+    {
+        var finding = Assert.Single(GuardCheck.Examine(new HostView(_root) { SearchPath = _root }));
+        Assert.Equal(Severity.Warning, finding.Severity);
+        Assert.Contains("install nftables", finding.Advice, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(0, "", Severity.Good)]
+    [InlineData(1, "Error: no such thing", Severity.Warning)]
+    public void Guard_NftRuns_DecidesByItsExitCode(int exitCode, string says, object severity)
+    {
+        Put("/nft", $"#!/bin/sh\necho '{says}'\nexit {exitCode}\n");
+        if (OperatingSystem.IsLinux())
+        {
+            File.SetUnixFileMode(Path.Combine(_root, "nft"), UnixFileMode.UserRead | UnixFileMode.UserExecute);
+        }
+
+        var finding = Assert.Single(GuardCheck.Examine(new HostView(_root) { SearchPath = _root }));
+        Assert.Equal(severity, finding.Severity);
+        Assert.Contains(says, finding.Text, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("   0: 00000000:1194 00000000:0000 07", 4500, Severity.Problem)]
     [InlineData("   0: 00000000:1195 00000000:0000 07", 4500, Severity.Good)]

@@ -6,7 +6,7 @@ namespace Espalier.Program.Tests;
 /// <summary>`espalier exec` of the program that was built with these tests.</summary>
 public sealed class ExecTests
 {
-    private static readonly string Espalier = Path.Combine(
+    internal static readonly string Program = Path.Combine(
         Path.GetDirectoryName(Path.GetDirectoryName(AppContext.BaseDirectory.TrimEnd('/')))!, "Espalier", Path.GetFileName(AppContext.BaseDirectory.TrimEnd('/')), "espalier");
 
     private static readonly string NoControl = $"/tmp/esp{Environment.ProcessId}-none.sock";
@@ -72,7 +72,7 @@ public sealed class ExecTests
 
     private static CommandResult Exec(params string[] program)
     {
-        Assert.SkipUnless(File.Exists(Path.Combine(Path.GetDirectoryName(Espalier)!, PreloadLibrary.FileName)), "needs gcc and make at build time, for the preload library");
-        return Command.Try(Espalier, ["exec", "--control", NoControl, "--", .. program]);
+        Assert.SkipUnless(File.Exists(Path.Combine(Path.GetDirectoryName(Program)!, PreloadLibrary.FileName)), "needs gcc and make at build time, for the preload library");
+        return Command.Try(Program, ["exec", "--control", NoControl, "--", .. program]);
     }
 }

@@ -17,7 +17,7 @@ public sealed class StatTextTests
               "traffic": { "packetsOut": 1234567, "bytesOut": 1536, "packetsIn": 1, "bytesIn": 99, "packetsBypassed": 0, "bytesBypassed": 0 },
               "drops": { "InboundReplayed": 3, "InboundDummy": 0 },
               "dropNames": { "InboundReplayed": "XfrmInStateSeqError" },
-              "kernelDrops": { "sockets": 5, "tun": 0, "guard": null },
+              "kernelDrops": { "sockets": 5, "tun": 0, "guard": 2, "guardInbound": 2 },
               "associations": [ { "spi": "0x00000100", "source": "192.0.2.1", "destination": "192.0.2.2", "state": "valid", "algorithms": "rfc4106(gcm(aes)) 128",
                 "packets": 10, "bytes": 1000, "replay": 1, "replayWindow": 2, "integrity": 3 } ],
               "associationsCount": 3,
@@ -43,11 +43,12 @@ public sealed class StatTextTests
             in (ESP to TUN)           1     99 B
             out in clear              0      0 B
 
-            dropped                           as the kernel's      packets
-            InboundReplayed                   XfrmInStateSeqError        3
-            by the kernel, socket queue full                             5
+            dropped                              as the kernel's      packets
+            InboundReplayed                      XfrmInStateSeqError        3
+            by the kernel, socket queue full                                5
+            by nftables, for this host in clear                             2
 
-            SPI         from       to         state  algorithm              packets  bytes  replay  window  integrity
+            SPI         from       to         state  algorithm              packets   bytes  replay  window  integrity
             0x00000100  192.0.2.1  192.0.2.2  valid  rfc4106(gcm(aes)) 128       10  1000 B       1       2          3
             … and 2 more
 

@@ -54,8 +54,9 @@ internal sealed class HostView(string root = "/")
         }
     }
 
-    /// <summary>True where a program is installed.</summary>
-    internal bool HasProgram(string name) => SearchPath.Split(':', StringSplitOptions.RemoveEmptyEntries).Any(folder => File.Exists(Path.Combine(folder, name)));
+    /// <summary>The path of an installed program, or null.</summary>
+    internal string? FindProgram(string name) =>
+        SearchPath.Split(':', StringSplitOptions.RemoveEmptyEntries).Select(folder => Path.Combine(folder, name)).FirstOrDefault(File.Exists);
 
     /// <summary>0, or the errno with which a device refuses to be opened for reading and writing.</summary>
     internal int TryOpen(string path) => DeviceAccess.TryOpen(At(path));

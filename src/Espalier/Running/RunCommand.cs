@@ -3,6 +3,7 @@ using System.CommandLine.Parsing;
 using System.Globalization;
 using Espalier.CommandLine;
 using Espalier.Io.Processes;
+using Espalier.Routing;
 using Microsoft.Extensions.Logging;
 
 namespace Espalier.Running;
@@ -19,11 +20,13 @@ internal static class RunCommand
 
         What it adds to the host while it runs:
           TUN                the device of --tun, silent: no link-local address, no router solicitation
-          ip rule            one each for IPv4 and IPv6: 'pref 210 not fwmark 0x4550 lookup 4550'
+          ip rule            a few, preferences 210 to 214 (--rule-priority and the four after it), for IPv4 and IPv6: packets without
+                             the mark 0x4550 look into table 4550 first
           table 4550         a route into the TUN for each protected destination, and the same as unreachable behind it, so that after
-                             a crash protected traffic fails closed until the next start and clean stop
-          nftables           table inet espalier_<tun>: drops what arrives in clear although a policy protects it, and marks what
-                             is for this host, for strict reverse path filtering; without nftables the start says that this is off
+                             a crash protected traffic fails closed until the next start and clean stop; table 70086 (--table + 65536)
+                             the same for packets that have no source address yet
+          nftables           table inet espalier_<tun>: drops what arrives or would leave in clear although a policy protects it, and marks
+                             what is for this host, for strict reverse path filtering; without nft the start says that this is off
           sockets            UDP port 4500 and protocol 50, for IPv4 and IPv6
 
         It needs CAP_NET_ADMIN and CAP_NET_RAW (root, or a user namespace of one's own) and /dev/net/tun. 'espalier doctor' checks.
@@ -49,8 +52,8 @@ internal static class RunCommand
         tun.Validators.Add(CheckInterfaceName);
         var port = Numbers.Option("--encap-port", "UDP port for encapsulated ESP; 0 = none, only protocol 50", 4500, 0, 65535, "PORT");
         var mark = Numbers.Option("--mark", "Firewall mark (SO_MARK) of what must not enter the tunnel; hexadecimal with 0x", Defaults.Mark, 1, uint.MaxValue);
-        var table = Numbers.Option("--table", "Routing table for protected destinations", Defaults.Table, 1, uint.MaxValue - 1);
-        var priority = Numbers.Option("--rule-priority", "Preference of the routing rules; before charon's 220 and the main table's 32766", Defaults.RulePriority, 1, 32765);
+        var table = Numbers.Option("--table", "Routing table for protected destinations", Defaults.Table, 1, uint.MaxValue - 0x10000);
+        var priority = Numbers.Option("--rule-priority", "First of five preferences of the routing rules; before charon's 220 and the main table's 32766", Defaults.RulePriority, 1, 32766 - RoutingOptions.RulePriorities);
         var users = new Option<string[]>("--allow-user") { Description = "A user who may use the control socket; may be repeated", HelpName = "USER" };
         users.Validators.Add(result => CheckNames(result, "user", UserDirectory.FindUser));
         var groups = new Option<string[]>("--allow-group") { Description = "A group whose members may use the control socket; may be repeated", HelpName = "GROUP" };

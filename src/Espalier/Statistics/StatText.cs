@@ -6,6 +6,15 @@ namespace Espalier.Statistics;
 /// <summary>Lays out the statistics as plain text: a headed table a subject, numbers right-aligned, zero drops left out.</summary>
 internal static class StatText
 {
+    private static readonly (string Name, string Text)[] KernelDrops =
+    [
+        ("sockets", "by the kernel, socket queue full"),
+        ("tun", "by the kernel, TUN queue full"),
+        ("guardInbound", "by nftables, for this host in clear"),
+        ("guardForwarded", "by nftables, to be forwarded in clear"),
+        ("guardOutbound", "by nftables, about to leave in clear"),
+    ];
+
     /// <summary>Writes the whole text.</summary>
     internal static void Write(JsonElement root, TextWriter output)
     {
@@ -79,9 +88,9 @@ internal static class StatText
             table.Add(drop.Name, Text(names, drop.Name), Count(drop.Value.GetInt64()));
         }
 
-        foreach (var drop in Properties(root, "kernelDrops").Where(d => d.Value.ValueKind == JsonValueKind.Number && d.Value.GetInt64() != 0))
+        foreach (var (name, text) in KernelDrops.Where(drop => Number(Member(root, "kernelDrops"), drop.Name) != 0))
         {
-            table.Add(KernelDrop(drop.Name), "", Count(drop.Value.GetInt64()));
+            table.Add(text, "", Count(Number(Member(root, "kernelDrops"), name)));
         }
 
         if (table.IsEmpty)
@@ -95,14 +104,6 @@ internal static class StatText
 
         output.WriteLine();
     }
-
-    private static string KernelDrop(string name) => name switch
-    {
-        "sockets" => "by the kernel, socket queue full",
-        "tun" => "by the kernel, TUN queue full",
-        "guard" => "by nftables, came in clear",
-        _ => $"by the kernel, {name}",
-    };
 
     private static void WriteAssociations(JsonElement root, TextWriter output)
     {
