@@ -145,6 +145,12 @@ internal static class AlgorithmChecks
 
         if (lengths is [0])
         {
+            // iproute2 takes the empty hexadecimal key "0x" for the text of two characters.
+            if (spec.Key.AsSpan().SequenceEqual("0x"u8))
+            {
+                return null;
+            }
+
             return $"{spec.Name} takes no key, and one of {spec.Key.Length * 8} bits was given.";
         }
 
