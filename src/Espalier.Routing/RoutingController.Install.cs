@@ -19,6 +19,7 @@ public sealed partial class RoutingController
         _versions = withIPv6 ? [IpVersion.IPv4, IpVersion.IPv6] : [IpVersion.IPv4];
         _tunnel = _netlink.GetLink(_options.TunnelName);
         RefuseSharedTable();
+        _ownsTables = true;
         bool alone = RemoveLeftovers();
         _mtu = _tunnelMtu.Current(withIPv6);
         foreach (string problem in TunnelInterface.SetUp(_netlink, _tunnel, _mtu, withIPv6))

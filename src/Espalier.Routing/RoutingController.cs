@@ -53,6 +53,7 @@ public sealed partial class RoutingController : IDisposable
     private long _pendingSince;
     private int _mtu;
     private bool _started;
+    private bool _ownsTables;
     private bool _stopped;
 
     /// <summary>Opens the netlink sockets; changes nothing yet.</summary>
@@ -178,6 +179,20 @@ public sealed partial class RoutingController : IDisposable
         _database.Spd.Removed -= OnPolicyRemoved;
         _database.Sad.Added -= OnAssociationAdded;
         _database.Sad.Removed -= OnAssociationRemoved;
+        if (_ownsTables)
+        {
+            RemoveAll();
+        }
+
+        _monitor.Dispose();
+        _netlink.Dispose();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => Stop();
+
+    private void RemoveAll()
+    {
         _guard?.Dispose();
         foreach (var version in _versions)
         {
@@ -185,13 +200,8 @@ public sealed partial class RoutingController : IDisposable
         }
 
         Attempt(() => CatchRoutes.Clear(_netlink, _options, _versions));
-        _sourceValidation?.Restore(_versions.SelectMany(_netlink.GetRules).Any(rule => CatchRules.IsOfEspalier(rule, _options)));
-        _monitor.Dispose();
-        _netlink.Dispose();
+        Attempt(() => _sourceValidation?.Restore(_versions.SelectMany(_netlink.GetRules).Any(rule => CatchRules.IsOfEspalier(rule, _options))));
     }
-
-    /// <inheritdoc/>
-    public void Dispose() => Stop();
 
     private void Attempt(Action action)
     {

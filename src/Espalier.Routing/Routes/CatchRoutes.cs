@@ -213,8 +213,8 @@ internal sealed class CatchRoutes(RouteNetlink netlink, SourceAddresses sources,
     }
 
     /// <summary>
-    /// Writes changes. A route of table T whose source address the kernel refuses, because it went meanwhile, is written without one: the packets
-    /// that have a source must be caught all the same.
+    /// Writes changes. A route whose source address the kernel refuses, because it went meanwhile, is written without one: packets must be caught all
+    /// the same. Only the one into the TUN for packets without a source makes no sense then.
     /// </summary>
     private void Write(List<RouteChange> changes)
     {
@@ -224,7 +224,7 @@ internal sealed class CatchRoutes(RouteNetlink netlink, SourceAddresses sources,
             var change = changes[error.Index];
             Refused++;
             refused(change.Route.Destination, error.ToString());
-            if (change.Route.Table == options.Table && change.Route.PreferredSource.Version != IpVersion.None)
+            if (change.Route.PreferredSource.Version != IpVersion.None && (change.Route.Table == options.Table || change.Route.Type == RouteType.Unreachable))
             {
                 again.Add(change with { Route = change.Route with { PreferredSource = default } });
             }
@@ -263,7 +263,14 @@ internal sealed class CatchRoutes(RouteNetlink netlink, SourceAddresses sources,
             });
             if (unreachable)
             {
-                routes.Add(route with { Metric = RoutingOptions.UnreachableMetric, Type = RouteType.Unreachable });
+                // IPv6 chooses a source after it met an unreachable route, and looks again with it (ip6_dst_lookup_tail). The route must say which
+                // source, or a packet without one would find its way past the tables with another.
+                routes.Add(route with
+                {
+                    Metric = RoutingOptions.UnreachableMetric,
+                    Type = RouteType.Unreachable,
+                    PreferredSource = prefix.Version == IpVersion.IPv6 ? source : default,
+                });
             }
         }
     }

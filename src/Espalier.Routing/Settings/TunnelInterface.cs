@@ -13,7 +13,22 @@ internal static class TunnelInterface
     internal static IReadOnlyList<string> SetUp(RouteNetlink netlink, LinkInfo tunnel, int mtu, bool withIPv6)
     {
         List<string> problems = [];
+
+        // With forwarding on, IPv6 has joined the routers' groups when the device was made, and would report them. It leaves them where forwarding is
+        // switched off, but only while the device still has multicast.
+        string forwarding = $"ipv6/conf/{tunnel.Name}/forwarding";
+        string? forwards = withIPv6 ? KernelSetting.Read(forwarding) : null;
+        if (forwards is not null)
+        {
+            Note(problems, KernelSetting.Write(forwarding, "0"));
+        }
+
         netlink.SetLink(tunnel.Index, new LinkChange { Multicast = false, Mtu = mtu, Up = false });
+        if (forwards is not null)
+        {
+            Note(problems, KernelSetting.Write(forwarding, forwards));
+        }
+
         if (withIPv6)
         {
             // Before disable_ipv6 is cleared, because clearing it makes the addresses.

@@ -1,0 +1,355 @@
+using System.Net;
+using System.Net.Sockets;
+using Espalier.Ipsec.Spd;
+using Espalier.Routing.Tests.Hosts;
+using Espalier.Wire.Packets;
+using static Espalier.Routing.Tests.Hosts.Build;
+
+namespace Espalier.Routing.Tests;
+
+/// <summary>What reaches the TUN, with which source, and what leaves in clear. The hosts are drawn at <see cref="RoutedHost"/>.</summary>
+public sealed class CatchTests
+{
+    public static TheoryData<string, string, string, string> Everything() => new()
+    {
+        { "10.3.0.1", "0.0.0.0/0", "10.2.0.5", "ip" },
+        { "10.3.0.1", "0.0.0.0/0", "192.168.0.2", "ip" },
+        { "fd00:3::1", "::/0", "fd00:2::5", "ip6" },
+        { "fd00:3::1", "::/0", "fd00:9::2", "ip6" },
+    };
+
+    [Theory]
+    [MemberData(nameof(Everything))]
+    public void VirtualAddress_LocalTraffic_HasItAndNothingLeavesInClear(string virtualAddress, string selector, string destination, string family)
+    {
+        using var host = new RoutedHost();
+        AddVirtual(host, virtualAddress);
+        host.Add(Out(virtualAddress + (family == "ip" ? "/32" : "/128"), selector));
+        using var capture = new ClearCapture(host.Host, "eth0", family == "ip" ? "ip" : "ip6 and (udp or tcp or icmp6[0]==128)");
+
+        SendUnconnected(host, destination, 4001);
+        AssertCaught(host, destination, virtualAddress, packet => packet.Protocol == IpProtocol.Udp && packet.DestinationPort == 4001);
+
+        Assert.Equal(virtualAddress, SendConnected(host, destination, 4002));
+        AssertCaught(host, destination, virtualAddress, packet => packet.Protocol == IpProtocol.Udp && packet.DestinationPort == 4002);
+
+        StartTcp(host, destination, 4003);
+        AssertCaught(host, destination, virtualAddress, packet => packet.Protocol == IpProtocol.Tcp && packet.DestinationPort == 4003);
+
+        host.Try($"ping -c 1 -W 1 {destination}");
+        AssertCaught(host, destination, virtualAddress, packet => packet.Protocol is IpProtocol.Icmp or IpProtocol.IcmpV6);
+
+        Assert.Empty(capture.Finish());
+    }
+
+    [Theory]
+    [MemberData(nameof(Everything))]
+    public void Crash_TunnelGone_ProtectedTrafficFailsClosed(string virtualAddress, string selector, string destination, string family)
+    {
+        using var host = new RoutedHost();
+        AddVirtual(host, virtualAddress);
+        host.Add(Out(virtualAddress + (family == "ip" ? "/32" : "/128"), selector));
+        using var capture = new ClearCapture(host.Host, "eth0", family == "ip" ? "ip" : "ip6 and (udp or tcp or icmp6[0]==128)");
+
+        host.Crash();
+
+        Assert.Throws<SocketException>(() => SendUnconnected(host, destination, 4001));
+        Assert.Throws<SocketException>(() => SendConnected(host, destination, 4002));
+        Assert.NotEqual(0, host.Try($"ping -c 1 -W 1 {destination}").ExitCode);
+        Assert.NotEqual(0, host.Try($"ping -c 1 -W 1 -I {virtualAddress} {destination}").ExitCode);
+        Assert.Empty(capture.Finish());
+    }
+
+    [Fact]
+    public void Crash_NextStart_RemovesWhatWasLeft()
+    {
+        using var host = new RoutedHost();
+        host.Add(Out("192.168.0.1/32", "10.2.0.0/16"), Out("fd00:9::1/128", "fd00:2::/64"));
+        host.Crash();
+        Assert.Contains("unreachable", host.Host.Ip("route show table 4550"), StringComparison.Ordinal);
+
+        host.Start();
+
+        Assert.Equal("", host.Host.Ip("route show table 4550"));
+        Assert.Equal("", host.Host.Ip("-6 route show table 4550"));
+        Assert.Equal(3, RuleLines(host, "-4").Count);
+        Assert.Contains(host.Log, line => line.Contains("earlier run", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void Stop_RulesRoutesGuardAndSettings_AreGone()
+    {
+        using var host = new RoutedHost(start: false);
+        string rules = host.Host.Ip("rule") + host.Host.Ip("-6 rule");
+        host.Start();
+        host.Add(Out("192.168.0.1/32", "10.2.0.0/16"), Out("fd00:9::1/128", "::/0"), In("10.2.0.0/16", "192.168.0.1/32"));
+
+        host.Host.Run(host.Controller.Stop);
+
+        Assert.Equal(rules, host.Host.Ip("rule") + host.Host.Ip("-6 rule"));
+        foreach (string table in new[] { "4550", "70086" })
+        {
+            Assert.Equal("", host.Host.Ip($"route show table {table}"));
+            Assert.Equal("", host.Host.Ip($"-6 route show table {table}"));
+        }
+
+        Assert.Equal("", host.Host.Exec("nft", "list", "ruleset"));
+        Assert.Equal("0", host.Host.Run(() => File.ReadAllText("/proc/sys/net/ipv4/conf/all/src_valid_mark").Trim()));
+    }
+
+    [Fact]
+    public void Rules_TenThousandPolicies_AreAsManyAsForTen()
+    {
+        using var host = new RoutedHost();
+        host.Add(Many(10));
+        int few = RuleLines(host, "-4").Count;
+
+        host.Add(Many(10_000).Skip(10));
+
+        Assert.Equal(few, RuleLines(host, "-4").Count);
+        Assert.Equal(20_000, host.Host.Ip("route show table 4550").Split('\n', StringSplitOptions.RemoveEmptyEntries).Length);
+        Assert.Equal(10_000, host.Controller.RoutedPrefixes);
+        Assert.Equal(0, host.Controller.RefusedRoutes);
+
+        host.Remove(host.Database.Spd.Policies.ToList());
+        Assert.Equal("", host.Host.Ip("route show table 4550"));
+        Assert.Equal(3, RuleLines(host, "-4").Count);
+    }
+
+    [Fact]
+    public void Prefix_SharedByPolicies_StaysUntilTheLastGoes()
+    {
+        using var host = new RoutedHost();
+        var web = Policy(PolicyDirection.Out, Selector("10.1.0.0/16", "10.2.0.0/16", IpProtocol.Tcp, 0, 0, 80, 0xffff));
+        var other = Out("10.5.0.0/16", "10.2.0.0/16");
+        host.Add(web, other);
+
+        host.Remove(web);
+        Assert.Contains("10.2.0.0/16 dev esp0", host.Host.Ip("route show table 4550"), StringComparison.Ordinal);
+
+        host.Remove(other);
+        Assert.Equal("", host.Host.Ip("route show table 4550"));
+    }
+
+    [Fact]
+    public void Block_Policy_PacketsReachTheTunnel()
+    {
+        using var host = new RoutedHost();
+        host.Add(Policy(PolicyDirection.Out, Selector("0.0.0.0/0", "10.2.0.0/16"), action: PolicyAction.Block));
+
+        SendUnconnected(host, "10.2.0.5", 4001);
+
+        // 192.168.0.1 is what the kernel's own route would choose.
+        AssertCaught(host, "10.2.0.5", "192.168.0.1", packet => packet.DestinationPort == 4001);
+    }
+
+    [Fact]
+    public void Default_BlocksOutbound_EverythingReachesTheTunnel()
+    {
+        using var host = new RoutedHost();
+        using (host.Database.Freeze())
+        {
+            host.Database.Spd.DefaultBlocks[(int)PolicyDirection.Out] = true;
+        }
+
+        host.Host.Run(() => host.Controller.Process());
+        SendUnconnected(host, "10.2.0.5", 4001);
+        AssertCaught(host, "10.2.0.5", "192.168.0.1", packet => packet.DestinationPort == 4001);
+
+        host.Database.Spd.DefaultBlocks[(int)PolicyDirection.Out] = false;
+        host.Host.Run(() => host.Controller.Process());
+        Assert.Equal("", host.Host.Ip("route show table 4550"));
+    }
+
+    [Fact]
+    public void Source_OtherThanThePolicys_KeepsTheKernelsWay()
+    {
+        using var host = new RoutedHost();
+        AddVirtual(host, "10.3.0.1");
+        host.Add(Out("10.3.0.1/32", "0.0.0.0/0"));
+        using var capture = new ClearCapture(host.Host, "eth0", "udp");
+
+        host.Host.Run(() =>
+        {
+            using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
+            socket.Bind(new IPEndPoint(IPAddress.Parse("192.168.0.1"), 0));
+            socket.SendTo([1], new IPEndPoint(IPAddress.Parse("192.168.0.2"), 4001));
+        });
+
+        Assert.DoesNotContain(host.ReadTunnel(packet => true, 200), packet => packet.DestinationPort == 4001);
+        Assert.Contains(capture.Finish(), line => line.Contains("192.168.0.2.4001", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void Address_ComesAndGoes_MovesTheSource()
+    {
+        using var host = new RoutedHost();
+        host.Host.LinkTo(host.Peer, "eth1", [], []);
+        host.Add(Out("10.3.0.0/24", "10.2.0.0/16"), Out("fd00:3::/64", "fd00:2::/64"));
+        Assert.DoesNotContain("src", host.Host.Ip("route show table 4550"), StringComparison.Ordinal);
+        Assert.Equal("", host.Host.Ip("route show table 70086"));
+
+        foreach (string last in new[] { "1", "2" })
+        {
+            host.Host.Ip($"address add 10.3.0.{last}/32 dev eth1");
+            host.Host.Ip($"address add fd00:3::{last}/128 dev eth1 nodad");
+            Assert.True(host.ProcessUntil(() => Routes(host, "70086").Contains($"10.2.0.0/16 dev esp0 proto 69 scope link src 10.3.0.{last}", StringComparison.Ordinal)
+                && Routes(host, "70086", "-6").Contains($"src fd00:3::{last}", StringComparison.Ordinal)), Routes(host, "70086"));
+            Assert.Contains($"src 10.3.0.{last}", Routes(host, "4550"), StringComparison.Ordinal);
+            host.Host.Ip($"address del 10.3.0.{last}/32 dev eth1");
+            host.Host.Ip($"address del fd00:3::{last}/128 dev eth1");
+        }
+
+        Assert.True(host.ProcessUntil(() => Routes(host, "70086") == "" && Routes(host, "70086", "-6") == ""));
+        Assert.Contains("10.2.0.0/16 dev esp0", Routes(host, "4550"), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Replace_Policy_LeavesNoGapInTheRoutes()
+    {
+        using var host = new RoutedHost();
+        host.Add(Out("192.168.0.1/32", "10.2.0.0/16"));
+        using var monitor = new RouteEvents(host.Host);
+
+        for (int i = 0; i < 20; i++)
+        {
+            host.Add(Out("192.168.0.1/32", "10.2.0.0/16"));
+        }
+
+        Assert.DoesNotContain(monitor.Finish(), line => line.Contains("Deleted", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void Passing_PolicyInsideAProtectedPrefix_GivesItsOwnSource()
+    {
+        using var host = new RoutedHost();
+        AddVirtual(host, "10.3.0.1");
+        host.Add(Out("10.3.0.1/32", "0.0.0.0/0", 200));
+        var lan = Policy(PolicyDirection.Out, Selector("192.168.0.0/24", "192.168.0.0/24"), 50, passes: true);
+        host.Add(lan);
+
+        SendUnconnected(host, "192.168.0.2", 4001);
+        AssertCaught(host, "192.168.0.2", "192.168.0.1", packet => packet.DestinationPort == 4001);
+
+        host.Remove(lan);
+        SendUnconnected(host, "192.168.0.2", 4002);
+        AssertCaught(host, "192.168.0.2", "10.3.0.1", packet => packet.DestinationPort == 4002);
+    }
+
+    [Fact]
+    public void Forwarded_Traffic_ReachesTheTunnel()
+    {
+        using var host = new RoutedHost();
+        host.Host.Sysctl("ipv4/ip_forward", "1");
+        host.Host.Sysctl("ipv6/conf/all/forwarding", "1");
+        host.Peer.Ip("address add 10.1.0.7/32 dev lo");
+        host.Peer.Ip("address add fd00:1::7/128 dev lo nodad");
+        host.Host.Ip("route add 10.1.0.0/16 via 192.168.0.2");
+        host.Host.Ip("-6 route add fd00:1::/64 via fd00:9::2");
+        host.Peer.Ip("route add 10.2.0.0/16 via 192.168.0.1");
+        host.Peer.Ip("-6 route add fd00:2::/64 via fd00:9::1");
+        host.Add(Out("10.1.0.0/16", "10.2.0.0/16"), Out("fd00:1::/64", "fd00:2::/64"));
+
+        Send(host.Peer, "10.1.0.7", "10.2.0.5", 4001);
+        AssertCaught(host, "10.2.0.5", "10.1.0.7", packet => packet.DestinationPort == 4001);
+        Send(host.Peer, "fd00:1::7", "fd00:2::5", 4002);
+        AssertCaught(host, "fd00:2::5", "fd00:1::7", packet => packet.DestinationPort == 4002);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Tunnel_Up_IsSilent(bool forwarding)
+    {
+        using var host = new RoutedHost(start: false);
+        foreach (string path in new[] { "ipv4/ip_forward", "ipv6/conf/all/forwarding", "ipv6/conf/default/forwarding" })
+        {
+            host.Host.Sysctl(path, forwarding ? "1" : "0");
+        }
+
+        host.Start();
+        var packets = host.ReadTunnel(static _ => false, 2500);
+
+        Assert.Empty(packets);
+        Assert.DoesNotContain("inet6", host.Host.Ip("address show dev esp0"), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void TwoInstances_OneStops_TheOtherStands()
+    {
+        using var host = new RoutedHost();
+        host.Add(Out("192.168.0.1/32", "10.2.0.0/16"));
+        using (var second = new SecondInstance(host, new RoutingOptions { TunnelName = "esp1", Table = 4551, Mark = 0x4551 }))
+        {
+            second.Add(Out("192.168.0.1/32", "10.5.0.0/16"));
+            Assert.Contains("10.5.0.0/16 dev esp1", Routes(host, "4551"), StringComparison.Ordinal);
+        }
+
+        Assert.Equal("", Routes(host, "4551"));
+        SendUnconnected(host, "10.2.0.5", 4001);
+        AssertCaught(host, "10.2.0.5", "192.168.0.1", packet => packet.DestinationPort == 4001);
+        Assert.Equal("1", host.Host.Run(() => File.ReadAllText("/proc/sys/net/ipv4/conf/all/src_valid_mark").Trim()));
+        Assert.Equal(4, RuleLines(host, "-4").Count);
+    }
+
+    [Fact]
+    public void TwoInstances_OneTable_TheSecondIsRefused()
+    {
+        using var host = new RoutedHost();
+        host.Add(Out("192.168.0.1/32", "10.2.0.0/16"));
+
+        var refused = Assert.Throws<Espalier.Io.DeviceException>(() => new SecondInstance(host, new RoutingOptions { TunnelName = "esp1" }));
+
+        Assert.Contains("esp0", refused.Message, StringComparison.Ordinal);
+        Assert.Contains("10.2.0.0/16 dev esp0", Routes(host, "4550"), StringComparison.Ordinal);
+    }
+
+    private static void AddVirtual(RoutedHost host, string address) =>
+        host.Host.Ip($"address add {address}{(address.Contains(':', StringComparison.Ordinal) ? "/128 dev eth0 nodad" : "/32 dev eth0")}");
+
+    private static IEnumerable<SecurityPolicy> Many(int count) =>
+        Enumerable.Range(0, count).Select(i => Out($"10.{i >> 8}.{i & 255}.0/24", $"172.{16 + (i >> 12)}.{(i >> 4) & 255}.{(i & 15) << 4}/28"));
+
+    private static List<string> RuleLines(RoutedHost host, string family) =>
+        [.. host.Host.Ip($"{family} rule").Split('\n').Where(line => line.Contains("proto 69", StringComparison.Ordinal))];
+
+    private static string Routes(RoutedHost host, string table, string family = "-4") => host.Host.Ip($"{family} route show table {table}");
+
+    private static void AssertCaught(RoutedHost host, string destination, string source, Func<PacketSummary, bool> which)
+    {
+        var packets = host.ReadTunnel(which);
+        Assert.Contains(packets, packet => which(packet) && packet.Source == Ip(source) && packet.Destination == Ip(destination));
+    }
+
+    private static Socket Open(string destination, SocketType type) => new(
+        IPAddress.Parse(destination).AddressFamily, type, type == SocketType.Stream ? ProtocolType.Tcp : ProtocolType.Udp);
+
+    private static void SendUnconnected(RoutedHost host, string destination, int port) => host.Host.Run(() =>
+    {
+        using var socket = Open(destination, SocketType.Dgram);
+        socket.SendTo([1, 2, 3], new IPEndPoint(IPAddress.Parse(destination), port));
+    });
+
+    private static void Send(Espalier.Testing.NetworkNamespace where, string source, string destination, int port) => where.Run(() =>
+    {
+        using var socket = Open(destination, SocketType.Dgram);
+        socket.Bind(new IPEndPoint(IPAddress.Parse(source), 0));
+        socket.SendTo([1, 2, 3], new IPEndPoint(IPAddress.Parse(destination), port));
+    });
+
+    private static string SendConnected(RoutedHost host, string destination, int port) => host.Host.Run(() =>
+    {
+        using var socket = Open(destination, SocketType.Dgram);
+        socket.Connect(new IPEndPoint(IPAddress.Parse(destination), port));
+        socket.Send([1]);
+        return ((IPEndPoint)socket.LocalEndPoint!).Address.ToString();
+    });
+
+    private static void StartTcp(RoutedHost host, string destination, int port) => host.Host.Run(() =>
+    {
+        using var socket = Open(destination, SocketType.Stream);
+        socket.Blocking = false;
+        var refused = Assert.Throws<SocketException>(() => socket.Connect(new IPEndPoint(IPAddress.Parse(destination), port)));
+        Assert.Equal(SocketError.WouldBlock, refused.SocketErrorCode);
+    });
+}
