@@ -21,6 +21,9 @@ public sealed record RoutingOptions
     /// <summary>Metric of the routes into the TUN.</summary>
     internal const uint TunnelMetric = 10;
 
+    /// <summary>Metric of the routes between them that IPv6 needs in the second table.</summary>
+    internal const uint DeadEndMetric = 9_000;
+
     /// <summary>Metric of the unreachable routes behind them.</summary>
     internal const uint UnreachableMetric = 10_000;
 

@@ -53,8 +53,13 @@ public sealed class CatchTests
 
         host.Crash();
 
-        Assert.Throws<SocketException>(() => SendUnconnected(host, destination, 4001));
-        Assert.Throws<SocketException>(() => SendConnected(host, destination, 4002));
+        // IPv4 says at once that there is no route; IPv6 may say so after it took the first packet.
+        foreach (var send in new Action[] { () => SendUnconnected(host, destination, 4001), () => SendConnected(host, destination, 4002) })
+        {
+            var refused = Record.Exception(send);
+            Assert.True(refused is SocketException || (refused is null && family == "ip6"), refused?.Message);
+        }
+
         Assert.NotEqual(0, host.Try($"ping -c 1 -W 1 {destination}").ExitCode);
         Assert.NotEqual(0, host.Try($"ping -c 1 -W 1 -I {virtualAddress} {destination}").ExitCode);
         Assert.Empty(capture.Finish());
@@ -66,12 +71,12 @@ public sealed class CatchTests
         using var host = new RoutedHost();
         host.Add(Out("192.168.0.1/32", "10.2.0.0/16"), Out("fd00:9::1/128", "fd00:2::/64"));
         host.Crash();
-        Assert.Contains("unreachable", host.Host.Ip("route show table 4550"), StringComparison.Ordinal);
+        Assert.Contains("unreachable", Routes(host, "4550"), StringComparison.Ordinal);
 
         host.Start();
 
-        Assert.Equal("", host.Host.Ip("route show table 4550"));
-        Assert.Equal("", host.Host.Ip("-6 route show table 4550"));
+        Assert.Equal("", Routes(host, "4550"));
+        Assert.Equal("", Routes(host, "4550", "-6"));
         Assert.Equal(3, RuleLines(host, "-4").Count);
         Assert.Contains(host.Log, line => line.Contains("earlier run", StringComparison.Ordinal));
     }
@@ -89,8 +94,8 @@ public sealed class CatchTests
         Assert.Equal(rules, host.Host.Ip("rule") + host.Host.Ip("-6 rule"));
         foreach (string table in new[] { "4550", "70086" })
         {
-            Assert.Equal("", host.Host.Ip($"route show table {table}"));
-            Assert.Equal("", host.Host.Ip($"-6 route show table {table}"));
+            Assert.Equal("", Routes(host, table));
+            Assert.Equal("", Routes(host, table, "-6"));
         }
 
         Assert.Equal("", host.Host.Exec("nft", "list", "ruleset"));
@@ -107,12 +112,12 @@ public sealed class CatchTests
         host.Add(Many(10_000).Skip(10));
 
         Assert.Equal(few, RuleLines(host, "-4").Count);
-        Assert.Equal(20_000, host.Host.Ip("route show table 4550").Split('\n', StringSplitOptions.RemoveEmptyEntries).Length);
+        Assert.Equal(20_000, Routes(host, "4550").Split('\n', StringSplitOptions.RemoveEmptyEntries).Length);
         Assert.Equal(10_000, host.Controller.RoutedPrefixes);
         Assert.Equal(0, host.Controller.RefusedRoutes);
 
         host.Remove(host.Database.Spd.Policies.ToList());
-        Assert.Equal("", host.Host.Ip("route show table 4550"));
+        Assert.Equal("", Routes(host, "4550"));
         Assert.Equal(3, RuleLines(host, "-4").Count);
     }
 
@@ -125,10 +130,10 @@ public sealed class CatchTests
         host.Add(web, other);
 
         host.Remove(web);
-        Assert.Contains("10.2.0.0/16 dev esp0", host.Host.Ip("route show table 4550"), StringComparison.Ordinal);
+        Assert.Contains("10.2.0.0/16 dev esp0", Routes(host, "4550"), StringComparison.Ordinal);
 
         host.Remove(other);
-        Assert.Equal("", host.Host.Ip("route show table 4550"));
+        Assert.Equal("", Routes(host, "4550"));
     }
 
     [Fact]
@@ -158,7 +163,7 @@ public sealed class CatchTests
 
         host.Database.Spd.DefaultBlocks[(int)PolicyDirection.Out] = false;
         host.Host.Run(() => host.Controller.Process());
-        Assert.Equal("", host.Host.Ip("route show table 4550"));
+        Assert.Equal("", Routes(host, "4550"));
     }
 
     [Fact]
@@ -186,8 +191,8 @@ public sealed class CatchTests
         using var host = new RoutedHost();
         host.Host.LinkTo(host.Peer, "eth1", [], []);
         host.Add(Out("10.3.0.0/24", "10.2.0.0/16"), Out("fd00:3::/64", "fd00:2::/64"));
-        Assert.DoesNotContain("src", host.Host.Ip("route show table 4550"), StringComparison.Ordinal);
-        Assert.Equal("", host.Host.Ip("route show table 70086"));
+        Assert.DoesNotContain("src", Routes(host, "4550"), StringComparison.Ordinal);
+        Assert.Equal("", Routes(host, "70086"));
 
         foreach (string last in new[] { "1", "2" })
         {
@@ -313,7 +318,8 @@ public sealed class CatchTests
     private static List<string> RuleLines(RoutedHost host, string family) =>
         [.. host.Host.Ip($"{family} rule").Split('\n').Where(line => line.Contains("proto 69", StringComparison.Ordinal))];
 
-    private static string Routes(RoutedHost host, string table, string family = "-4") => host.Host.Ip($"{family} route show table {table}");
+    /// <summary>What a table holds; empty where it does not exist.</summary>
+    private static string Routes(RoutedHost host, string table, string family = "-4") => host.Try($"ip {family} route show table {table}").Output;
 
     private static void AssertCaught(RoutedHost host, string destination, string source, Func<PacketSummary, bool> which)
     {

@@ -63,6 +63,9 @@ public readonly record struct RouteEntry(AddressPrefix Destination, uint Table)
     /// <summary>RTAX_MTU.</summary>
     public int Mtu { get; init; }
 
+    /// <summary>RTAX_HOPLIMIT: hop limit of packets that this host sends this way; 0 = the default.</summary>
+    public int HopLimit { get; init; }
+
     /// <summary>RT_SCOPE_*: link for a route that names an interface only.</summary>
     public byte Scope { get; init; }
 }

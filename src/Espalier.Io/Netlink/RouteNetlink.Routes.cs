@@ -108,14 +108,29 @@ public sealed partial class RouteNetlink
             writer.Attribute(Rtnetlink.RTA_PREFSRC, route.PreferredSource);
         }
 
-        if (route.Mtu != 0)
+        WriteMetrics(writer, route);
+        writer.End();
+    }
+
+    private static void WriteMetrics(NetlinkWriter writer, RouteEntry route)
+    {
+        if (route.Mtu == 0 && route.HopLimit == 0)
         {
-            int metrics = writer.BeginNested(Rtnetlink.RTA_METRICS);
-            writer.Attribute(Rtnetlink.RTAX_MTU, (uint)route.Mtu);
-            writer.EndNested(metrics);
+            return;
         }
 
-        writer.End();
+        int metrics = writer.BeginNested(Rtnetlink.RTA_METRICS);
+        if (route.Mtu != 0)
+        {
+            writer.Attribute(Rtnetlink.RTAX_MTU, (uint)route.Mtu);
+        }
+
+        if (route.HopLimit != 0)
+        {
+            writer.Attribute(Rtnetlink.RTAX_HOPLIMIT, (uint)route.HopLimit);
+        }
+
+        writer.EndNested(metrics);
     }
 
     internal static bool TryParseRoute(in NetlinkMessage message, out RouteEntry route)
@@ -150,7 +165,7 @@ public sealed partial class RouteNetlink
                 Rtnetlink.RTA_GATEWAY => route with { Gateway = attribute.Address(version) },
                 Rtnetlink.RTA_PREFSRC => route with { PreferredSource = attribute.Address(version) },
                 Rtnetlink.RTA_PRIORITY => route with { Metric = attribute.UInt32 },
-                Rtnetlink.RTA_METRICS => route with { Mtu = ReadMtu(attribute.Nested) },
+                Rtnetlink.RTA_METRICS => WithMetrics(route, attribute.Nested),
                 _ => route,
             };
         }
@@ -158,16 +173,18 @@ public sealed partial class RouteNetlink
         return true;
     }
 
-    private static int ReadMtu(NetlinkAttributes metrics)
+    private static RouteEntry WithMetrics(RouteEntry route, NetlinkAttributes metrics)
     {
         while (metrics.TryNext(out var metric))
         {
-            if (metric.Type == Rtnetlink.RTAX_MTU)
+            route = metric.Type switch
             {
-                return (int)metric.UInt32;
-            }
+                Rtnetlink.RTAX_MTU => route with { Mtu = (int)metric.UInt32 },
+                Rtnetlink.RTAX_HOPLIMIT => route with { HopLimit = (int)metric.UInt32 },
+                _ => route,
+            };
         }
 
-        return 0;
+        return route;
     }
 }

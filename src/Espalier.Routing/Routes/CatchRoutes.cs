@@ -15,6 +15,9 @@ internal sealed class CatchRoutes(RouteNetlink netlink, SourceAddresses sources,
     // RT_SCOPE_LINK: a route without a gateway.
     private const byte ScopeLink = 253;
 
+    // The same in every network namespace.
+    private const uint LoopbackIndex = 1;
+
     private readonly Dictionary<AddressPrefix, CatchEntry> _entries = [];
     private readonly HashSet<CatchEntry> _dirty = [];
     private readonly HashSet<CatchEntry> _passing = [];
@@ -224,7 +227,7 @@ internal sealed class CatchRoutes(RouteNetlink netlink, SourceAddresses sources,
             var change = changes[error.Index];
             Refused++;
             refused(change.Route.Destination, error.ToString());
-            if (change.Route.PreferredSource.Version != IpVersion.None && (change.Route.Table == options.Table || change.Route.Type == RouteType.Unreachable))
+            if (change.Route.PreferredSource.Version != IpVersion.None && (change.Route.Table == options.Table || change.Route.OutputInterface == LoopbackIndex))
             {
                 again.Add(change with { Route = change.Route with { PreferredSource = default } });
             }
@@ -247,6 +250,10 @@ internal sealed class CatchRoutes(RouteNetlink netlink, SourceAddresses sources,
         if (state.ForUnspecified)
         {
             Pair(options.UnspecifiedSourceTable, state.Source, state.IsCaught);
+            if (prefix.Version == IpVersion.IPv6 && state.IsCaught)
+            {
+                routes.Add(DeadEnd(prefix, state.Source));
+            }
         }
 
         return routes;
@@ -263,17 +270,24 @@ internal sealed class CatchRoutes(RouteNetlink netlink, SourceAddresses sources,
             });
             if (unreachable)
             {
-                // IPv6 chooses a source after it met an unreachable route, and looks again with it (ip6_dst_lookup_tail). The route must say which
-                // source, or a packet without one would find its way past the tables with another.
-                routes.Add(route with
-                {
-                    Metric = RoutingOptions.UnreachableMetric,
-                    Type = RouteType.Unreachable,
-                    PreferredSource = prefix.Version == IpVersion.IPv6 ? source : default,
-                });
+                routes.Add(route with { Metric = RoutingOptions.UnreachableMetric, Type = RouteType.Unreachable });
             }
         }
     }
+
+    /// <summary>
+    /// IPv6, after a crash: where a packet without a source meets an unreachable route, the kernel chooses a source of its own and looks again with it
+    /// (ip6_dst_lookup_tail), past our tables. So a route to the loopback device stands before that one: it gives the packet the policy's source, with
+    /// which the next look-up ends at the unreachable route of table T. A packet that gets into the loopback device all the same dies there of its hop limit.
+    /// </summary>
+    private RouteEntry DeadEnd(AddressPrefix prefix, InternetAddress source) => new(prefix, options.UnspecifiedSourceTable)
+    {
+        Protocol = options.Protocol,
+        Metric = RoutingOptions.DeadEndMetric,
+        OutputInterface = LoopbackIndex,
+        PreferredSource = source,
+        HopLimit = 1,
+    };
 
     /// <summary>What the kernel gives back: IPv6 has no scopes, and an unreachable route of IPv6 names the loopback device.</summary>
     private static RouteEntry Comparable(RouteEntry route) => route with

@@ -8,27 +8,24 @@ namespace Espalier.Routing.Settings;
 /// </summary>
 internal static class TunnelInterface
 {
+    // RFC 8200 §5: IPv6 needs 1,280.
+    private const int BelowIPv6 = 1279;
+
     /// <summary>Configures the interface while it is down, then sets it up. Returns what could not be set, for the log.</summary>
     /// <exception cref="NetlinkException">The kernel refused to set it up.</exception>
     internal static IReadOnlyList<string> SetUp(RouteNetlink netlink, LinkInfo tunnel, int mtu, bool withIPv6)
     {
         List<string> problems = [];
 
-        // With forwarding on, IPv6 has joined the routers' groups when the device was made, and would report them. It leaves them where forwarding is
-        // switched off, but only while the device still has multicast.
-        string forwarding = $"ipv6/conf/{tunnel.Name}/forwarding";
-        string? forwards = withIPv6 ? KernelSetting.Read(forwarding) : null;
-        if (forwards is not null)
+        if (withIPv6)
         {
-            Note(problems, KernelSetting.Write(forwarding, "0"));
+            // IPv6 joined multicast groups when the device was made, with forwarding on also the routers', and would report them (MLD). Below its
+            // smallest MTU it forgets the device, and afterwards takes it as one without multicast.
+            netlink.SetLink(tunnel.Index, new LinkChange { Mtu = BelowIPv6, Up = false });
         }
 
-        netlink.SetLink(tunnel.Index, new LinkChange { Multicast = false, Mtu = mtu, Up = false });
-        if (forwards is not null)
-        {
-            Note(problems, KernelSetting.Write(forwarding, forwards));
-        }
-
+        netlink.SetLink(tunnel.Index, new LinkChange { Multicast = false, Up = false });
+        netlink.SetLink(tunnel.Index, new LinkChange { Mtu = mtu });
         if (withIPv6)
         {
             // Before disable_ipv6 is cleared, because clearing it makes the addresses.

@@ -61,6 +61,7 @@ internal static class Rtnetlink
     internal const ushort RTA_TABLE = 15;
     internal const ushort RTA_MARK = 16;
     internal const ushort RTAX_MTU = 2;
+    internal const ushort RTAX_HOPLIMIT = 10;
     internal const byte RT_TABLE_UNSPEC = 0;
     internal const byte RT_SCOPE_UNIVERSE = 0;
     internal const byte RT_SCOPE_LINK = 253;

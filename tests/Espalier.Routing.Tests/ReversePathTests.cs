@@ -1,0 +1,139 @@
+using System.Net.Sockets;
+using Espalier.Ipsec.Spd;
+using Espalier.Routing.Tests.Hosts;
+using static Espalier.Routing.Tests.Hosts.Build;
+
+namespace Espalier.Routing.Tests;
+
+/// <summary>Strict rp_filter while a selector covers the peer's own address. The hosts are drawn at <see cref="RoutedHost"/>.</summary>
+public sealed class ReversePathTests
+{
+    [Fact]
+    public void HostToHost_EspAndItsNeighbours_Arrive()
+    {
+        using var host = Strict();
+        host.Add(Out("192.168.0.1/32", "192.168.0.2/32"), In("192.168.0.2/32", "192.168.0.1/32"));
+        host.FlushGuard();
+        using var encapsulated = host.Host.Listen(4500);
+        using var raw = host.Host.ListenEsp();
+        host.Peer.Ip("neigh flush all");
+        host.Host.Ip("neigh flush all");
+
+        host.Peer.SendUdp("192.168.0.2", "192.168.0.1", 4500);
+        host.Peer.SendEsp("192.168.0.2", "192.168.0.1");
+
+        Assert.True(encapsulated.Receives());
+        Assert.True(raw.Receives());
+        Assert.Equal(default, host.Controller.ReadGuardCounters());
+    }
+
+    [Fact]
+    public void HostToHost_DecryptedPacketOnTheTunnel_IsDelivered()
+    {
+        using var host = Strict();
+        host.Add(Out("192.168.0.1/32", "192.168.0.2/32"), In("192.168.0.2/32", "192.168.0.1/32"));
+        host.FlushGuard();
+        using var server = host.Host.Listen(5000);
+
+        Assert.Equal(0, host.Tunnel.Send(TestPackets.Udp4("192.168.0.2", "192.168.0.1", 5000)));
+
+        Assert.True(server.Receives());
+    }
+
+    [Fact]
+    public void Gateway_DecryptedPacketForANetworkBehind_IsForwarded()
+    {
+        using var host = Strict();
+        host.Host.Sysctl("ipv4/ip_forward", "1");
+        host.Host.Ip("route add 10.1.0.0/16 via 192.168.0.2");
+        host.Peer.Ip("address add 10.1.0.7/32 dev lo");
+        host.Add(
+            Out("10.1.0.0/16", "10.2.0.0/16"),
+            Policy(PolicyDirection.Forward, Selector("10.2.0.0/16", "10.1.0.0/16")));
+        host.FlushGuard();
+        using var server = host.Peer.Listen(5000);
+
+        Assert.Equal(0, host.Tunnel.Send(TestPackets.Udp4("10.2.0.5", "10.1.0.7", 5000)));
+
+        Assert.True(server.Receives());
+    }
+
+    [Theory]
+    [InlineData("192.168.0.1/32", "0.0.0.0/0", "tcp only")]
+    [InlineData("10.3.0.1/32", "0.0.0.0/0", "")]
+    [InlineData("0.0.0.0/0", "0.0.0.0/0", "tcp only")]
+    public void OrdinaryPackets_FromThePeer_Arrive(string source, string destination, string limit)
+    {
+        using var host = Strict();
+        byte protocol = (byte)(limit.Length > 0 ? 6 : 0);
+        host.Add(
+            Policy(PolicyDirection.Out, Selector(source, destination, protocol)),
+            Policy(PolicyDirection.In, Selector(destination, source, protocol)));
+        host.FlushGuard();
+        using var server = host.Host.Listen(5000);
+        host.Peer.Ip("neigh flush all");
+
+        host.Peer.SendUdp("192.168.0.2", "192.168.0.1", 5000);
+
+        Assert.True(server.Receives());
+    }
+
+    [Fact]
+    public void Mark_OfAnArrivedPacket_IsGoneForTheFirewall()
+    {
+        using var host = Strict();
+        host.FlushGuard();
+        host.Host.Exec("nft", "add table inet mine");
+        host.Host.Exec("nft", "add chain inet mine c { type filter hook input priority 0 ; }");
+        host.Host.Exec("nft", "add rule inet mine c meta mark != 0 counter drop");
+        using var server = host.Host.Listen(5000);
+
+        host.Peer.SendUdp("192.168.0.2", "192.168.0.1", 5000);
+
+        Assert.True(server.Receives());
+    }
+
+    [Fact]
+    public void Translated_PacketForAProtectedHost_IsNotExempt()
+    {
+        using var host = Strict();
+        host.Host.Sysctl("ipv4/ip_forward", "1");
+        host.Host.Sysctl("ipv4/conf/all/rp_filter", "0");
+        host.Host.Sysctl("ipv4/conf/eth0/rp_filter", "0");
+        host.Host.Exec("nft", "add table ip mine");
+        host.Host.Exec("nft", "add chain ip mine c { type nat hook prerouting priority -100 ; }");
+        host.Host.Exec("nft", "add rule ip mine c udp dport 6000 dnat to 10.2.0.5");
+        host.Add(Out("192.168.0.0/24", "10.2.0.0/16"));
+        host.FlushGuard();
+
+        host.Peer.SendUdp("192.168.0.2", "192.168.0.1", 6000);
+
+        Assert.Contains(host.ReadTunnel(packet => packet.DestinationPort == 6000), packet => packet.Destination == Ip("10.2.0.5"));
+    }
+
+    [Fact]
+    public void HostToHost_IPv6_PingOfTheLinkStillResolves()
+    {
+        using var host = Strict();
+        host.Add(Out("fd00:9::1/128", "::/0"), In("::/0", "fd00:9::1/128"));
+        host.FlushGuard();
+        using var encapsulated = host.Host.Listen(4500, AddressFamily.InterNetworkV6);
+        host.Peer.Ip("-6 neigh flush all");
+        host.Host.Ip("-6 neigh flush all");
+
+        host.Peer.SendUdp("fd00:9::2", "fd00:9::1", 4500);
+
+        Assert.True(encapsulated.Receives());
+    }
+
+    private static RoutedHost Strict()
+    {
+        var host = new RoutedHost(start: false);
+        host.Host.Sysctl("ipv4/conf/all/rp_filter", "1");
+        host.Host.Sysctl("ipv4/conf/eth0/rp_filter", "1");
+        host.Start();
+        Assert.True(host.Controller.Guard.Arrival.IsActive, host.Controller.Guard.Arrival.ToString());
+        Assert.True(host.Controller.Guard.Neighbors.IsActive, host.Controller.Guard.Neighbors.ToString());
+        return host;
+    }
+}
