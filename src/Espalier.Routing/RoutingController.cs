@@ -90,7 +90,7 @@ public sealed partial class RoutingController : IDisposable
     /// <summary>Routes that the kernel refused.</summary>
     public long RefusedRoutes => _routes?.Refused ?? 0;
 
-    /// <summary>Packets that the guard dropped (runs nft, about 5 ms).</summary>
+    /// <summary>Packets that the guard dropped. Runs nft, about 5 ms (60 ms with 10,000 policies).</summary>
     public GuardCounters ReadGuardCounters() => _guard?.ReadCounters() ?? default;
 
     /// <summary>Packets that the kernel dropped because the TUN's queue was full.</summary>

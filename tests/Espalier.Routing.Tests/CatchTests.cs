@@ -255,6 +255,8 @@ public sealed class CatchTests
         host.Peer.Ip("-6 route add fd00:2::/64 via fd00:9::1");
         host.Add(Out("10.1.0.0/16", "10.2.0.0/16"), Out("fd00:1::/64", "fd00:2::/64"));
 
+        // The kernel takes seconds to resolve the neighbour when it asks with an address of another interface.
+        host.Peer.Exec("ping", "-c", "1", "fd00:9::1");
         Send(host.Peer, "10.1.0.7", "10.2.0.5", 4001);
         AssertCaught(host, "10.2.0.5", "10.1.0.7", packet => packet.DestinationPort == 4001);
         Send(host.Peer, "fd00:1::7", "fd00:2::5", 4002);

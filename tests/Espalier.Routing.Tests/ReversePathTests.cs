@@ -20,11 +20,11 @@ public sealed class ReversePathTests
         host.Host.Ip("neigh flush all");
 
         host.Peer.SendUdp("192.168.0.2", "192.168.0.1", 4500);
-        host.Peer.SendEsp("192.168.0.2", "192.168.0.1");
+        host.Peer.SendRaw(TestPackets.IPv4("192.168.0.2", "192.168.0.1", 50, 24));
 
         Assert.True(encapsulated.Receives());
         Assert.True(raw.Receives());
-        Assert.Equal(default, host.Controller.ReadGuardCounters());
+        Assert.Equal(default, host.GuardCounters());
     }
 
     [Fact]

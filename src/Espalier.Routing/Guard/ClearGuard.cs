@@ -112,7 +112,7 @@ internal sealed class ClearGuard : IDisposable
         }
     }
 
-    /// <summary>Reads the counters from the kernel (runs nft). Any thread but the guard's, one at a time.</summary>
+    /// <summary>Reads the counters from the kernel (runs nft). Control thread.</summary>
     internal GuardCounters ReadCounters()
     {
         var current = _status.Clear.IsActive ? Query() : default;

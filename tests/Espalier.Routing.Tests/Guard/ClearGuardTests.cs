@@ -28,7 +28,7 @@ public sealed class ClearGuardTests
         Assert.False(Arrives(host, "fd00:2::5"));
         Assert.True(Arrives(host, "192.168.0.2"));
         Assert.True(Arrives(host, "fd00:9::2"));
-        Assert.Equal(new GuardCounters(3, 0, 0), host.Controller.ReadGuardCounters());
+        Assert.Equal(new GuardCounters(3, 0, 0), host.GuardCounters());
     }
 
     [Fact]
@@ -44,7 +44,7 @@ public sealed class ClearGuardTests
         host.FlushGuard();
 
         Assert.True(Arrives(host, "10.2.0.5"));
-        Assert.Equal(1, host.Controller.ReadGuardCounters().Inbound);
+        Assert.Equal(1, host.GuardCounters().Inbound);
     }
 
     // The kernel asks the first policy in order of priority, and only that one.
@@ -63,7 +63,7 @@ public sealed class ClearGuardTests
         Assert.True(Arrives(host, "10.2.0.6"));
         Assert.False(Arrives(host, "10.2.0.6", Port + 1));
         Assert.False(Arrives(host, "10.2.1.7"));
-        Assert.Equal(3, host.Controller.ReadGuardCounters().Inbound);
+        Assert.Equal(3, host.GuardCounters().Inbound);
     }
 
     [Fact]
@@ -139,7 +139,7 @@ public sealed class ClearGuardTests
 
         host.Peer.SendUdp("10.2.0.5", "10.1.0.7", Port);
 
-        Assert.True(Until(() => host.Controller.ReadGuardCounters() == new GuardCounters(0, 1, 0)));
+        Assert.True(Until(() => host.GuardCounters() == new GuardCounters(0, 1, 0)));
     }
 
     [Fact]
@@ -151,7 +151,7 @@ public sealed class ClearGuardTests
         host.FlushGuard();
         using var raw = host.Host.ListenEsp();
 
-        host.Peer.SendEsp("192.168.0.2", "192.168.0.1");
+        host.Peer.SendRaw(TestPackets.IPv4("192.168.0.2", "192.168.0.1", 50, 24));
         Assert.True(raw.Receives());
         Assert.True(Arrives(host, "192.168.0.2", 500));
         Assert.True(Arrives(host, "192.168.0.2", 4500));
@@ -193,7 +193,21 @@ public sealed class ClearGuardTests
 
         Assert.False(server.HasReceived());
         Assert.False(server6.HasReceived());
-        Assert.Equal(new GuardCounters(0, 0, 2), host.Controller.ReadGuardCounters());
+        Assert.Equal(new GuardCounters(0, 0, 2), host.GuardCounters());
+    }
+
+    [Fact]
+    public void Out_MarkedPackets_Leave()
+    {
+        using var host = Make();
+        host.Add(Out("192.168.0.1/32", "192.168.0.2/32"));
+        host.FlushGuard();
+        using var server = host.Peer.Listen(Port);
+
+        host.Host.SendRaw(TestPackets.Udp4("192.168.0.1", "192.168.0.2", Port), host.Options.Mark);
+
+        Assert.True(server.Receives());
+        Assert.Equal(default, host.GuardCounters());
     }
 
     [Fact]

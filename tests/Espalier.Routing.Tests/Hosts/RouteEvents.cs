@@ -19,11 +19,11 @@ internal sealed class RouteEvents : IDisposable
         }
 
         _monitor = Process.Start(start) ?? throw new InvalidOperationException("ip did not start");
-        ReadTo("10.254.0.1");
+        ReadTo("10.253.");
     }
 
     /// <summary>All changes so far.</summary>
-    public IReadOnlyList<string> Finish() => ReadTo("10.254.0.2");
+    public IReadOnlyList<string> Finish() => ReadTo("10.254.");
 
     public void Dispose()
     {
@@ -36,16 +36,16 @@ internal sealed class RouteEvents : IDisposable
         _monitor.Dispose();
     }
 
-    /// <summary>Makes a route as a marker until the monitor tells of it.</summary>
+    /// <summary>Makes routes as markers until the monitor tells of it.</summary>
     private List<string> ReadTo(string marker)
     {
         List<string> lines = [];
         using var stop = new CancellationTokenSource();
         var marking = Task.Run(() =>
         {
-            while (!stop.IsCancellationRequested)
+            for (int i = 0; !stop.IsCancellationRequested; i++)
             {
-                _where.Ip($"route replace blackhole {marker} table 9999");
+                _where.Ip($"route add blackhole {marker}{i >> 8}.{i & 255} table 9999");
                 stop.Token.WaitHandle.WaitOne(50);
             }
         });

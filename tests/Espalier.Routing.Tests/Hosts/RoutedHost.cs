@@ -4,6 +4,7 @@ using Espalier.Io.Tun;
 using Espalier.Ipsec;
 using Espalier.Ipsec.Sad;
 using Espalier.Ipsec.Spd;
+using Espalier.Routing.Guard;
 using Espalier.Testing;
 using Espalier.Wire.Packets;
 using Microsoft.Extensions.Logging;
@@ -129,6 +130,8 @@ internal sealed class RoutedHost : IDisposable
 
         return false;
     });
+
+    public GuardCounters GuardCounters() => Host.Run(Controller.ReadGuardCounters);
 
     public void FlushGuard() => Assert.True(Controller.FlushGuard(TimeSpan.FromSeconds(20)));
 

@@ -1,6 +1,8 @@
 using System.Buffers.Binary;
 using System.Net;
 using System.Net.Sockets;
+using Espalier.Io.Batches;
+using Espalier.Io.Sockets;
 using Espalier.Testing;
 using Espalier.Wire.Checksums;
 
@@ -12,17 +14,24 @@ internal static class TestPackets
     /// <summary>An IPv4 packet with UDP and one byte.</summary>
     public static byte[] Udp4(string source, string destination, ushort port)
     {
-        byte[] packet = new byte[29];
-        packet[0] = 0x45;
-        packet[3] = 29;
-        packet[8] = 64;
-        packet[9] = 17;
-        Build.Ip(source).Write(packet.AsSpan(12));
-        Build.Ip(destination).Write(packet.AsSpan(16));
-        BinaryPrimitives.WriteUInt16BigEndian(packet.AsSpan(10), InternetChecksum.Compute(packet.AsSpan(0, 20)));
+        byte[] packet = IPv4(source, destination, 17, 9);
         BinaryPrimitives.WriteUInt16BigEndian(packet.AsSpan(20), 999);
         BinaryPrimitives.WriteUInt16BigEndian(packet.AsSpan(22), port);
         packet[25] = 9;
+        return packet;
+    }
+
+    /// <summary>An IPv4 packet with zeros.</summary>
+    public static byte[] IPv4(string source, string destination, byte protocol, int length)
+    {
+        byte[] packet = new byte[20 + length];
+        packet[0] = 0x45;
+        packet[3] = (byte)packet.Length;
+        packet[8] = 64;
+        packet[9] = protocol;
+        Build.Ip(source).Write(packet.AsSpan(12));
+        Build.Ip(destination).Write(packet.AsSpan(16));
+        BinaryPrimitives.WriteUInt16BigEndian(packet.AsSpan(10), InternetChecksum.Compute(packet.AsSpan(0, 20)));
         return packet;
     }
 
@@ -35,12 +44,11 @@ internal static class TestPackets
         socket.SendTo([1], remote);
     });
 
-    /// <summary>Sends eight bytes of protocol 50 from a bound source.</summary>
-    public static void SendEsp(this NetworkNamespace where, string source, string destination) => where.Run(() =>
+    /// <summary>Sends a whole packet past the routing of policies, with a firewall mark.</summary>
+    public static void SendRaw(this NetworkNamespace where, byte[] packet, uint mark = 0) => where.Run(() =>
     {
-        using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Raw, (ProtocolType)50);
-        socket.Bind(new IPEndPoint(IPAddress.Parse(source), 0));
-        socket.SendTo(new byte[8], new IPEndPoint(IPAddress.Parse(destination), 0));
+        using var sender = BypassSender.Open(mark);
+        Assert.Equal(0, sender.Send(packet));
     });
 
     /// <summary>A UDP socket that waits for datagrams on all addresses of one family.</summary>
@@ -52,8 +60,24 @@ internal static class TestPackets
     });
 
     /// <summary>A raw socket that waits for protocol 50.</summary>
-    public static Socket ListenEsp(this NetworkNamespace where) => where.Run(() =>
-        new Socket(AddressFamily.InterNetwork, SocketType.Raw, (ProtocolType)50) { ReceiveTimeout = 2000 });
+    public static RawEspSocket ListenEsp(this NetworkNamespace where) => where.Run(() => RawEspSocket.Open(new OuterSocketOptions()));
+
+    /// <summary>True if ESP arrives within two seconds.</summary>
+    public static bool Receives(this RawEspSocket socket)
+    {
+        var batch = new PacketBatch(4, 2048, 128);
+        for (int i = 0; i < 200; i++)
+        {
+            if (socket.Receive(batch) > 0)
+            {
+                return true;
+            }
+
+            Thread.Sleep(10);
+        }
+
+        return false;
+    }
 
     /// <summary>True if something arrives within two seconds.</summary>
     public static bool Receives(this Socket socket)
