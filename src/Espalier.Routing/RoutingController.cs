@@ -62,6 +62,7 @@ public sealed partial class RoutingController : IDisposable
     {
         ArgumentNullException.ThrowIfNull(database);
         ArgumentNullException.ThrowIfNull(options);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(options.RulePriority, RoutingOptions.LargestRulePriority, nameof(options));
         _database = database;
         _options = options;
         _logger = logger;

@@ -15,6 +15,11 @@ public sealed record RoutingOptions
     /// <summary>Default of <see cref="Protocol"/>.</summary>
     public const byte DefaultProtocol = 69;
 
+    /// <summary>Largest <see cref="RulePriority"/>: all rules must stand before that of the main table, 32766.</summary>
+    public const uint LargestRulePriority = 32_765 - RulePriorities + 1;
+
+    private const uint TableDistance = 0x10000;
+
     /// <summary>Priorities in use, from <see cref="RulePriority"/> on.</summary>
     public const uint RulePriorities = 5;
 
@@ -33,8 +38,11 @@ public sealed record RoutingOptions
     /// <summary>Routing table of Espalier's own: destinations of policies. Nothing else may write routes of <see cref="Protocol"/> into it.</summary>
     public uint Table { get; init; } = DefaultTable;
 
-    /// <summary>Its second table: the same for packets that have no source address yet; each route there says which one they get.</summary>
-    public uint UnspecifiedSourceTable => Table + 0x10000;
+    /// <summary>
+    /// Its second table: the same for packets that have no source address yet; each route there says which one they get. 65,536 further on
+    /// (or back, where the numbers end), so that instances with neighbouring tables do not meet.
+    /// </summary>
+    public uint UnspecifiedSourceTable => Table <= uint.MaxValue - TableDistance ? Table + TableDistance : Table - TableDistance;
 
     /// <summary>First of the <see cref="RulePriorities"/> priorities of the routing rules.</summary>
     public uint RulePriority { get; init; } = DefaultRulePriority;
