@@ -11,12 +11,21 @@ namespace Espalier.Routing;
 
 public sealed partial class RoutingController
 {
+    // RT_TABLE_DEFAULT, RT_TABLE_MAIN, RT_TABLE_LOCAL.
+    private const uint FirstTableOfTheKernel = 253;
+    private const uint LastTableOfTheKernel = 255;
+
     private static readonly TimeSpan GuardTimeout = TimeSpan.FromSeconds(30);
 
     private void Install()
     {
         bool withIPv6 = KernelSetting.HasIPv6;
         _versions = withIPv6 ? [IpVersion.IPv4, IpVersion.IPv6] : [IpVersion.IPv4];
+        if (_options.Table is >= FirstTableOfTheKernel and <= LastTableOfTheKernel)
+        {
+            throw new DeviceException($"Routing table {_options.Table} is the kernel's own; choose another.");
+        }
+
         _tunnel = _netlink.GetLink(_options.TunnelName);
         RefuseSharedTable();
         _ownsTables = true;
@@ -42,7 +51,7 @@ public sealed partial class RoutingController
         _guard.SetPorts([.. _options.IkePorts]);
         TakeOverDatabase();
         _guard.Flush(GuardTimeout);
-        ReportGuard(_guard.Status);
+        OnGuardStatus(_guard.Status);
         RoutingLog.Started(_logger, _tunnel.Name, _options.Table, _options.RulePriority, _options.Mark);
     }
 
@@ -104,16 +113,14 @@ public sealed partial class RoutingController
         ApplyTunnelMtu();
     }
 
+    /// <summary>Says what the guard does, once for each change. The guard's thread, and the control thread once it waited for that.</summary>
     private void OnGuardStatus(GuardStatus status)
     {
-        if (_started)
+        if (Interlocked.Exchange(ref _reportedGuard, status) == status)
         {
-            ReportGuard(status);
+            return;
         }
-    }
 
-    private void ReportGuard(GuardStatus status)
-    {
         if (status.Clear.IsActive)
         {
             RoutingLog.ClearGuardOn(_logger);
@@ -123,12 +130,9 @@ public sealed partial class RoutingController
             RoutingLog.ClearGuardOff(_logger, status.Clear.Reason ?? "");
         }
 
-        foreach (string? reason in (ReadOnlySpan<string?>)[status.Arrival.Reason, status.Neighbors.Reason, _sourceValidation?.Problem])
+        foreach (string reason in new[] { status.Arrival.Reason, status.Neighbors.Reason, _sourceValidation?.Problem }.OfType<string>().Distinct())
         {
-            if (reason is not null)
-            {
-                RoutingLog.ArrivalMarkOff(_logger, reason);
-            }
+            RoutingLog.ArrivalMarkOff(_logger, reason);
         }
     }
 

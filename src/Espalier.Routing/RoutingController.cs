@@ -47,6 +47,7 @@ public sealed partial class RoutingController : IDisposable
     private IReadOnlyList<IpVersion> _versions = [];
     private CatchRoutes? _routes;
     private ClearGuard? _guard;
+    private GuardStatus? _reportedGuard;
     private SourceValidation? _sourceValidation;
     private LinkInfo _tunnel;
     private RouteChanges _pending;

@@ -93,6 +93,40 @@ public sealed class ReversePathTests
         Assert.True(server.Receives());
     }
 
+    // A firewall that saves marks to connections and restores them would exempt the answers from the rules.
+    [Fact]
+    public void Mark_OfAnArrivedPacket_IsNotSavedToTheConnection()
+    {
+        using var host = Strict();
+        host.FlushGuard();
+        host.Host.Exec("nft", "add table inet mine");
+        host.Host.Exec("nft", "add chain inet mine p { type filter hook prerouting priority mangle ; }");
+        host.Host.Exec("nft", "add rule inet mine p ct mark set meta mark");
+        host.Host.Exec("nft", "add chain inet mine o { type route hook output priority mangle ; }");
+        host.Host.Exec("nft", "add rule inet mine o meta mark set ct mark counter");
+        host.Host.Exec("nft", "add rule inet mine o meta mark 0x4550 counter drop");
+
+        Assert.Equal(0, RoutedHost.Try(host.Peer, "ping -c 1 -W 2 192.168.0.1").ExitCode);
+        Assert.Equal(0, RoutedHost.Try(host.Peer, "ping -c 1 -W 2 fd00:9::1").ExitCode);
+    }
+
+    [Fact]
+    public void FirewallOfIPv6_WithAnRpFilterOfItsOwn_LetsEspArrive()
+    {
+        using var host = Strict();
+        host.Host.Exec("nft", "add table inet mine");
+        host.Host.Exec("nft", "add chain inet mine p { type filter hook prerouting priority -290 ; }");
+        host.Host.Exec("nft", "add rule inet mine p icmpv6 type { nd-router-advert, nd-neighbor-solicit } accept");
+        host.Host.Exec("nft", "add rule inet mine p meta nfproto ipv6 fib saddr . mark . iif oif missing drop");
+        host.Add(Out("fd00:9::1/128", "fd00:9::2/128"), In("fd00:9::2/128", "fd00:9::1/128"));
+        host.FlushGuard();
+        using var encapsulated = host.Host.Listen(4500, AddressFamily.InterNetworkV6);
+
+        host.Peer.SendUdp("fd00:9::2", "fd00:9::1", 4500);
+
+        Assert.True(encapsulated.Receives());
+    }
+
     [Fact]
     public void Translated_PacketForAProtectedHost_IsNotExempt()
     {

@@ -6,9 +6,9 @@ namespace Espalier.Routing.Guard;
 /// <summary>
 /// The fixed part of the nftables: hooks and exemptions, around the chains of the policies (<see cref="GuardGroup"/>).
 /// <code>
-/// prerouting −310  arrive     not from the TUN, for this host: mark M for the look-ups of rp_filter
-/// prerouting  310  arrived    translated (DNAT) and no longer for this host: mark off again
+/// prerouting  310  arrive     IPv4, not from the TUN, for this host: mark M for the look-ups of rp_filter
 /// input      −310  delivered  mark off
+/// prerouting −310, −250  arrive_6, arrived_6   the same around the rp_filter of IPv6 firewalls, which stands in between
 /// input       300  inbound    in policies          output   300  outbound   out policies
 /// forward    −300  forwarded  fwd policies, if it came in clear; out policies, if it is to leave in clear
 /// arp input  −310  arrive     mark M, because rp_filter looks at ARP too
@@ -84,22 +84,30 @@ internal sealed class GuardScript(RoutingOptions options)
 
         """;
 
-    /// <summary>Makes the mark on arrival, in the table that is there.</summary>
+    /// <summary>
+    /// Makes the mark on arrival, in the table that is there. It is on a packet for as short as possible: in IPv4 from the end of prerouting, where
+    /// addresses are translated, to the start of input, so that only rp_filter sees it; in IPv6, whose kernel has no rp_filter, around the raw
+    /// table, where firewalls have theirs. So no rule that saves marks to connections can save this one.
+    /// </summary>
     internal string CreateMark() => $$"""
         table {{Table}} {
             chain arrive {
-                type filter hook prerouting priority -310; policy accept;
-                iifname { "lo", {{Tunnel}} } accept
-                meta mark 0 fib daddr type {{LocalTypes}} meta mark set {{Mark}}
-            }
-            chain arrived {
                 type filter hook prerouting priority 310; policy accept;
                 iifname { "lo", {{Tunnel}} } accept
-                meta mark {{Mark}} fib daddr type != {{LocalTypes}} meta mark set 0
+                meta nfproto ipv4 meta mark 0 fib daddr type {{LocalTypes}} meta mark set {{Mark}}
             }
             chain delivered {
                 type filter hook input priority -310; policy accept;
                 meta mark {{Mark}} meta mark set 0
+            }
+            chain arrive_6 {
+                type filter hook prerouting priority -310; policy accept;
+                iifname { "lo", {{Tunnel}} } accept
+                meta nfproto ipv6 meta mark 0 fib daddr type {{LocalTypes}} meta mark set {{Mark}}
+            }
+            chain arrived_6 {
+                type filter hook prerouting priority -250; policy accept;
+                meta nfproto ipv6 meta mark {{Mark}} meta mark set 0
             }
         }
 
