@@ -24,14 +24,14 @@
  *   send, sendto, sendmsg, sendmmsg, send the request with nlmsg_pid = the socket's port id, and return when the data plane has handled it:
  *     write, writev                  its answer (of a dump: the first part) is then queued, which programs rely on.
  *   recvmsg, recvmmsg, recvfrom      fill in the sender: the kernel, sockaddr_nl with nl_pid 0.
- *   recv*, read, readv               blocking, without a subscription: fail with ECONNREFUSED if the data plane dies, instead of waiting for
- *                                    an answer that cannot come.
+ *   recv*, read, readv               where they block: without a subscription they fail with ECONNREFUSED if the data plane dies, instead of
+ *                                    waiting for an answer that cannot come; with one they wait for a data plane that is back.
  *   close, close_range, closefrom,   keep the table right. B and the lease stand at high numbers of their own; they cannot be closed by the
  *     dup, dup2, dup3, fcntl         program, and give way where it asks for their number.
  *
  * Data plane absent: socket() fails with EPROTONOSUPPORT, as on a kernel without XFRM; refused: with the errno of the refusal.
  * Data plane gone later: send fails with ECONNREFUSED, or, when a data plane is back, hands B and the subscription over again, also for
- * every other XFRM socket of the process. A request whose fate is unknown is not repeated.
+ * every other XFRM socket of the process; a receive that blocks on a subscription does so, too. A request whose fate is unknown is not repeated.
  *
  * Threads may share an XFRM socket; requests on one socket are handled one after the other, as in the kernel. After fork parent and child
  * share it, too. After exec a descriptor without FD_CLOEXEC is no XFRM socket any more. A child made by vfork may do what it is allowed to:
@@ -77,6 +77,7 @@ enum { ATTACH = 0xE500, DONE = 0xE501, GROUPS = 0xE502, ATTACH_VERSION = 1 };
 
 enum {
     ANSWER_MS = 10000,          /* a data plane that does not answer for so long counts as gone */
+    RETRY_MS = 1000,            /* how often a blocked subscriber looks for a data plane that is back */
     MAX_DESCRIPTORS = 65536,    /* numbers that an XFRM socket can have */
     MAX_SOCKETS = 256,          /* XFRM sockets of a process; entry 0 is not used */
     HIDDEN = 0x8000,            /* in the table: B or the lease of the socket in the low bits */
@@ -959,20 +960,42 @@ EXPORT ssize_t writev(int fd, const struct iovec *iov, int count)
 
 /* ---- Receiving ---- */
 
-/* Waits until A can be read or the data plane is gone: false then. */
-static bool wait_for_answer(int fd, struct xfrm_socket *s)
+/* Waits until A can be read: 0, or EINTR, or ECONNREFUSED if the data plane is gone and has left no answer. */
+static int wait_for_answer(int fd, struct xfrm_socket *s)
 {
     for (;;) {
         struct pollfd waiting[2] = { { .fd = fd, .events = POLLIN }, { .fd = s->lease, .events = POLLRDHUP } };
-        if (poll(waiting, 2, -1) < 0 || waiting[0].revents)
-            return true;
-        struct pollfd lease = { .fd = s->lease, .events = POLLRDHUP };
-        if (waiting[1].revents && poll(&lease, 1, 0) > 0)
-            return poll(waiting, 1, 0) > 0;     /* an answer that came before the end counts */
+        if (poll(waiting, 2, -1) < 0)
+            return errno;
+        if (waiting[0].revents)
+            return 0;
+        /* Gone, unless it was attached again meanwhile; an answer that came before the end counts. */
+        if (waiting[1].revents && poll(&waiting[1], 1, 0) > 0)
+            return poll(waiting, 1, 0) > 0 ? 0 : ECONNREFUSED;
     }
 }
 
-/* A receive that would wait for ever for the answer of a dead data plane fails. False with errno set. */
+/* Waits until A can be read: 0, or EINTR. A subscriber may never send, so it looks for a data plane that is back by itself. */
+static int wait_for_event(int fd, struct xfrm_socket *s)
+{
+    for (;;) {
+        struct pollfd waiting[2] = { { .fd = fd, .events = POLLIN }, { .fd = s->lease, .events = POLLRDHUP } };
+        if (poll(waiting, 2, -1) < 0)
+            return errno;
+        if (waiting[0].revents)
+            return 0;
+        int cancel_state, error = take_turn(s, false, &cancel_state);
+        if (!error) {
+            error = ensure_attached(s);
+            end_turn(s, cancel_state);
+        }
+        int ready = error ? poll(waiting, 1, RETRY_MS) : 0;
+        if (ready != 0)
+            return ready > 0 ? 0 : errno;
+    }
+}
+
+/* Before a receive: false with errno set where it would wait for ever, or was interrupted. */
 static bool may_receive(int fd, int flags)
 {
     struct timeval timeout = { 0 };
@@ -985,13 +1008,13 @@ static bool may_receive(int fd, int flags)
     struct xfrm_socket *s = acquire(fd);
     if (!s)
         return true;
-    bool answer = true;
+    int error = 0;
     pthread_cleanup_push(release, s);
-    answer = s->shared->groups != 0 || wait_for_answer(fd, s);
+    error = s->shared->groups ? wait_for_event(fd, s) : wait_for_answer(fd, s);
     pthread_cleanup_pop(1);
-    if (!answer)
-        errno = ECONNREFUSED;
-    return answer;
+    if (error)
+        errno = error;
+    return error == 0;
 }
 
 EXPORT ssize_t recvmsg(int fd, struct msghdr *message, int flags)

@@ -666,6 +666,48 @@ static void blocked_receiver_learns_of_the_end(void)
     echo(fd, 2);
 }
 
+static void subscriber_that_never_sends_comes_back(void)
+{
+    int events = open_bound(1);
+    pthread_t receiver;
+    CHECK(pthread_create(&receiver, NULL, wait_for_input, &events) == 0);
+    usleep(20000);
+    stop_server();
+    usleep(20000);
+    start_server();
+    pid_t child = fork();
+    if (child == 0) {               /* requests of another process, so that nothing but the receive itself attaches */
+        close(events);
+        for (int fd = open_bound(0);; usleep(20000))
+            CHECK(ask(fd, NOTIFY, 1, 1) > 0);
+    }
+    CHECK(pthread_join(receiver, NULL) == 0);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+}
+
+static void on_signal(int number)
+{
+    (void)number;
+}
+
+static void signal_interrupts_a_blocked_receive(void)
+{
+    int fd = open_bound(1);
+    struct sigaction action = { .sa_handler = on_signal };
+    CHECK(sigaction(SIGUSR1, &action, NULL) == 0);
+    pid_t parent = getpid(), child = fork();
+    if (child == 0)
+        for (;; usleep(5000))
+            kill(parent, SIGUSR1);
+    CHECK(recv(fd, &(char[10]){ 0 }, 10, 0) == -1 && errno == EINTR);
+    for (uint32_t i = 0; i < 200; i++)
+        echo(fd, i);                /* a request is not interrupted, as in the kernel */
+    kill(child, SIGKILL);
+    while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+        ;
+}
+
 static void forked_process_and_restart(void)
 {
     int fd = open_bound(1), go[2], status;
@@ -711,7 +753,8 @@ static const struct { const char *name; void (*run)(void); } tests[] = {
     TEST(options), TEST(dump_larger_than_any_queue), TEST(notifications), TEST(duplicates_and_close), TEST(hidden_descriptors_are_ours),
     TEST(forked_processes_share), TEST(child_dies_in_a_request), TEST(vfork_child_leaves_the_table_alone),
     TEST(executed_program_inherits_what_was_asked), TEST(threads), TEST(cancelled_threads), TEST(data_plane_dies_and_returns),
-    TEST(data_plane_dies_in_a_request), TEST(blocked_receiver_learns_of_the_end), TEST(forked_process_and_restart), TEST(bypass_becomes_a_mark),
+    TEST(data_plane_dies_in_a_request), TEST(blocked_receiver_learns_of_the_end), TEST(subscriber_that_never_sends_comes_back),
+    TEST(signal_interrupts_a_blocked_receive), TEST(forked_process_and_restart), TEST(bypass_becomes_a_mark),
 };
 
 int main(int count, char **arguments)
