@@ -103,13 +103,19 @@ internal static class SaBuilder
             XfrmConversions.ToAddress(template.OriginalAddress, version));
     }
 
-    /// <summary>The SA's own selector: where it has no family and the flag af-unspec is off, that of the outer header (copy_from_user_state).</summary>
+    /// <summary>
+    /// The SA's own selector: where it has no family and the flag af-unspec is off, that of the outer header (copy_from_user_state).
+    /// But a request that names no selector at all restricts nothing here, whatever the flag: the kernel would then admit inner packets of the
+    /// outer header's family only, which no user of `ip xfrm state add` without `sel` means. GETSA shows it as the kernel does.
+    /// </summary>
     public static TrafficSelector ReadSelector(in XfrmUserSaInfo info)
     {
         ushort family = info.Selector.Family;
         if (family == XfrmValue.FamilyUnspecified && (info.Flags & (byte)SaFlags.AfUnspec) == 0)
         {
-            family = info.Family;
+            bool named = info.Selector.Protocol != 0 || info.Selector.SourcePrefixLength != 0 || info.Selector.DestinationPrefixLength != 0
+                || info.Selector.SourcePortMask != 0 || info.Selector.DestinationPortMask != 0;
+            family = named ? info.Family : XfrmValue.FamilyUnspecified;
         }
 
         return XfrmConversions.ToSelector(info.Selector, XfrmConversions.ToVersion(family));

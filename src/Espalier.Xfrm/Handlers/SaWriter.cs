@@ -131,6 +131,10 @@ internal static class SaWriter
             selector.DestinationPrefixLength = (byte)sa.Id.Destination.BitLength;
             selector.SourcePrefixLength = (byte)sa.Source.BitLength;
         }
+        else if ((sa.Flags & SaFlags.AfUnspec) == 0)
+        {
+            selector.Family = XfrmConversions.ToFamily(sa.Source.Version);
+        }
     }
 
     private static void WriteAlgorithms(NetlinkWriter writer, SecurityAssociation sa)

@@ -79,8 +79,8 @@ public sealed class TwoHosts : IDisposable
         string[] keys = [algorithms ?? $"aead rfc4106(gcm(aes)) {GcmKey()} 128", algorithms ?? $"aead rfc4106(gcm(aes)) {GcmKey()} 128"];
         foreach (var daemon in new[] { MoonDaemon, SunDaemon })
         {
-            daemon.Exec($"ip xfrm state add src {Outer(1, outer6)} dst {Outer(2, outer6)} proto esp spi {MoonToSun} reqid 1 mode tunnel flag af-unspec {extra} {keys[0]} {encap}").Expect();
-            daemon.Exec($"ip xfrm state add src {Outer(2, outer6)} dst {Outer(1, outer6)} proto esp spi {SunToMoon} reqid 1 mode tunnel flag af-unspec {extra} {keys[1]} {encap}").Expect();
+            daemon.Exec($"ip xfrm state add src {Outer(1, outer6)} dst {Outer(2, outer6)} proto esp spi {MoonToSun} reqid 1 mode tunnel {extra} {keys[0]} {encap}").Expect();
+            daemon.Exec($"ip xfrm state add src {Outer(2, outer6)} dst {Outer(1, outer6)} proto esp spi {SunToMoon} reqid 1 mode tunnel {extra} {keys[1]} {encap}").Expect();
         }
     }
 
