@@ -88,6 +88,57 @@ public sealed class HostTests : IDisposable
         }
     }
 
+    // SAs are added, and removed and disposed of, in the middle of traffic: no worker ever meets one whose keys are gone.
+    [Fact]
+    public void Rekeys_WhilePacketsFlow_NoPacketIsTransformedWrongly()
+    {
+        var failures = new List<Exception>();
+        _left.Host.Failed += failures.Add;
+        _right.Host.Failed += failures.Add;
+        using var stop = new CancellationTokenSource();
+        byte[] packet = Packets.Udp(Near, Far);
+        var traffic = new Thread(() =>
+        {
+            while (!stop.IsCancellationRequested)
+            {
+                _left.Outside.Send(packet);
+            }
+        });
+        var sink = new Thread(() =>
+        {
+            var batch = new PacketBatch(32, 2048, 0);
+            while (!stop.IsCancellationRequested)
+            {
+                _right.Outside.Receive(batch);
+            }
+        });
+        traffic.Start();
+        sink.Start();
+        uint before = 0x1000;
+        for (uint spi = 0x5000; spi < 0x5100; spi++)
+        {
+            AddSa(_right, spi, "127.0.0.1", _left.Port, "127.0.0.2", _right.Port);
+            var sending = AddSa(_left, spi, "127.0.0.1", _left.Port, "127.0.0.2", _right.Port);
+            Wait(() => Volatile.Read(ref sending.OutboundSequence) > 20);
+            foreach (var side in new[] { _left, _right })
+            {
+                using var frozen = side.Database.Freeze();
+                Assert.True(side.Database.Sad.Remove(side.Database.Sad.Find(new SaIdentity(new Spi(before), InternetAddress.Parse("127.0.0.2")))!));
+            }
+
+            before = spi;
+        }
+
+        stop.Cancel();
+        traffic.Join();
+        sink.Join();
+        Assert.Empty(failures);
+        var (left, right) = (_left.Host.Counters.Snapshot(), _right.Host.Counters.Snapshot());
+        Assert.Equal(0, left[DropReason.OutboundNoSa] + left[DropReason.OutboundTransformFailure] + left[DropReason.OutboundSaNotValid]);
+        Assert.Equal(0, right[DropReason.InboundIntegrityFailure] + right[DropReason.InboundReplayed] + right[DropReason.InboundSaNotValid]);
+        Assert.True(right[TrafficCounter.InboundPackets] > 0);
+    }
+
     [Fact]
     public void Sa_WithAnotherPort_OpensASocketWhileRunningAndClosesIt()
     {

@@ -19,6 +19,9 @@ internal abstract class Worker : IDisposable
     // Devices in memory have no descriptor to wait on: they are looked at so often.
     private const int MemoryDevicePollMilliseconds = 1;
 
+    // A device that is ready again and again and gives nothing (an error that does not go away) must not take a whole processor.
+    private const int EmptyRoundsAllowed = 64;
+
     private readonly IpsecDatabase _database;
     private readonly BatchPool _pool;
     private readonly Thread _thread;
@@ -106,10 +109,17 @@ internal abstract class Worker : IDisposable
         try
         {
             bool more = true;
+            int emptyRounds = 0;
             while (!_stopping)
             {
                 Wait(more ? 0 : HasMemoryDevice ? MemoryDevicePollMilliseconds : -1);
+                long batches = Counters.Read(TrafficCounter.Batches);
                 more = !_stopping && WorkOnce();
+                emptyRounds = Counters.Read(TrafficCounter.Batches) == batches ? emptyRounds + 1 : 0;
+                if (emptyRounds > EmptyRoundsAllowed)
+                {
+                    Thread.Sleep(1);
+                }
             }
         }
         catch (Exception exception) when (Failed is not null)
