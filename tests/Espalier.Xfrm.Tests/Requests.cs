@@ -204,3 +204,14 @@ internal sealed class Request
             },
             flags);
 }
+
+/// <summary>Small changes of request bytes.</summary>
+internal static class RequestBytes
+{
+    /// <summary>Writes the length of the array as the message's.</summary>
+    public static byte[] WithLength(this byte[] message)
+    {
+        BitConverter.TryWriteBytes(message, message.Length);
+        return message;
+    }
+}

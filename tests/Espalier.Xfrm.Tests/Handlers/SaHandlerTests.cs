@@ -1,0 +1,459 @@
+using System.Text;
+using Espalier.Ipsec;
+using Espalier.Ipsec.Sad;
+using Espalier.Wire.Addresses;
+using Espalier.Xfrm.Messages;
+using Espalier.Xfrm.Messages.Structs;
+
+namespace Espalier.Xfrm.Tests.Handlers;
+
+/// <summary>NEWSA, UPDSA, DELSA, GETSA, ALLOCSPI and MIGRATE where the kernel at hand cannot be asked, because it has no ESP: against its source's rules.</summary>
+public sealed class SaHandlerTests
+{
+    private const int SaHeader = 224;
+
+    private static SaIdentity Id(uint spi = 0x1000, string destination = "192.0.2.2") => new(new Spi(spi), InternetAddress.Parse(destination));
+
+    [Fact]
+    public void NewSa_WithEveryAttribute_IsAnsweredInTheKernelsOrder()
+    {
+        using var service = new ServiceHarness();
+        service.Expect(Request.NewSa(aead: false, change: (ref XfrmUserSaInfo info) =>
+            {
+                info.ReqId = 7;
+                info.Sequence = 9;
+                info.Flags = 128 | 32;
+            })
+            .With(XfrmAttribute.ReplayThreshold, 5u)
+            .With(XfrmAttribute.MappingTimerThreshold, 30u)
+            .WithReplayEsn(new XfrmReplayStateEsn { BitmapLength = 4, ReplayWindow = 100, OutboundSequence = 3, OutboundSequenceHigh = 2, Sequence = 8, SequenceHigh = 1 }, 0xff, 0, 0, 0)
+            .With(XfrmAttribute.TfcPadding, 1200u)
+            .With(XfrmAttribute.Encapsulation, new XfrmEncapsulationTemplate { Type = 2, SourcePort = 0x9411, DestinationPort = 0x9511 })
+            .WithAlgorithm(XfrmAttribute.AlgorithmEncryption, "aes", Request.Key(16))
+            .WithAlgorithm(XfrmAttribute.AlgorithmAuthenticationTruncated, "sha256", Request.Key(32, 50), 128)
+            .With(XfrmAttribute.LifetimeValue, new XfrmLifetimeCurrent { Bytes = 11, Packets = 12, AddTime = 13, UseTime = 14 })
+            .WithBytes(XfrmAttribute.CareOfAddress, Request.Key(16, 70))
+            .With(XfrmAttribute.SaExtraFlags, 1u));
+
+        var answer = Parsed.All(service.Expect(Request.SaId(XfrmMessage.GetSa, flags: Netlink.Request)))[0];
+        var attributes = answer.Attributes(SaHeader);
+
+        Assert.Equal((ushort)XfrmMessage.NewSa, answer.Type);
+        Assert.Equal(
+            [
+                XfrmAttribute.SaExtraFlags, XfrmAttribute.CareOfAddress, XfrmAttribute.AlgorithmAuthentication,
+                XfrmAttribute.AlgorithmAuthenticationTruncated, XfrmAttribute.AlgorithmEncryption, XfrmAttribute.Encapsulation, XfrmAttribute.TfcPadding,
+                XfrmAttribute.ReplayEsnValue, XfrmAttribute.MappingTimerThreshold,
+            ],
+            attributes.Select(attribute => (XfrmAttribute)attribute.Type));
+        var values = attributes.ToDictionary(attribute => (XfrmAttribute)attribute.Type, attribute => attribute.Value);
+        Assert.Equal(Request.Key(16, 70), values[XfrmAttribute.CareOfAddress]);
+        Assert.Equal("hmac(sha256)", Name(values[XfrmAttribute.AlgorithmAuthentication]));
+        Assert.Equal(256u, BitConverter.ToUInt32(values[XfrmAttribute.AlgorithmAuthentication], 64));
+        Assert.Equal(Request.Key(32, 50), values[XfrmAttribute.AlgorithmAuthentication][68..]);
+        Assert.Equal(128u, BitConverter.ToUInt32(values[XfrmAttribute.AlgorithmAuthenticationTruncated], 68));
+        Assert.Equal(Request.Key(32, 50), values[XfrmAttribute.AlgorithmAuthenticationTruncated][72..]);
+        Assert.Equal("cbc(aes)", Name(values[XfrmAttribute.AlgorithmEncryption]));
+        Assert.Equal(Request.Key(16), values[XfrmAttribute.AlgorithmEncryption][68..]);
+        Assert.Equal([4, 3, 8, 2, 1, 100, 0xff, 0, 0, 0], Words(values[XfrmAttribute.ReplayEsnValue]));
+        var info = answer.Body<XfrmUserSaInfo>();
+        Assert.Equal((7u, 9u, (byte)0), (info.ReqId, info.Sequence, info.ReplayWindow));
+        Assert.Equal((11ul, 12ul, 13ul, 14ul), (info.Current.Bytes, info.Current.Packets, info.Current.AddTime, info.Current.UseTime));
+    }
+
+    [Fact]
+    public void GetSa_GivenBackAsNewSa_IsTheSameSa()
+    {
+        // What charon does when an address changes: GETSA, DELSA, NEWSA with everything that GETSA said.
+        using var service = new ServiceHarness();
+        service.Expect(Request.NewSa(change: (ref XfrmUserSaInfo info) => info.Flags = 128)
+            .WithReplayEsn(new XfrmReplayStateEsn { BitmapLength = 2, ReplayWindow = 64, Sequence = 70, OutboundSequence = 5 }, 0x3f, 0xffff0000)
+            .With(XfrmAttribute.LifetimeValue, new XfrmLifetimeCurrent { Bytes = 1, Packets = 2, AddTime = 3, UseTime = 4 }));
+        service.Database.Sad.Find(Id())!.Usage.LastUsed = 77;
+        byte[] first = service.Expect(Request.SaId(XfrmMessage.GetSa, flags: Netlink.Request));
+
+        service.Expect(Request.SaId(XfrmMessage.DeleteSa));
+        byte[] again = [.. first];
+        BitConverter.TryWriteBytes(again.AsSpan(6), (ushort)Request.Ack);
+        byte[] lifetime = Attribute(XfrmAttribute.LifetimeValue, new XfrmLifetimeCurrent { Bytes = 1, Packets = 2, AddTime = 3, UseTime = 4 });
+        again = [.. again, .. lifetime];
+        service.Expect(again.WithLength());
+        byte[] second = service.Expect(Request.SaId(XfrmMessage.GetSa, flags: Netlink.Request));
+
+        // LASTUSED is the kernel's own: a new SA was not used yet.
+        Assert.Equal(
+            Parsed.All(first)[0].Attributes(SaHeader).Where(a => a.Type != (ushort)XfrmAttribute.LastUsed).Select(a => Convert.ToHexString(a.Value)),
+            Parsed.All(second)[0].Attributes(SaHeader).Select(a => Convert.ToHexString(a.Value)));
+        Assert.Equal(Parsed.All(first)[0].Payload[..SaHeader], Parsed.All(second)[0].Payload[..SaHeader]);
+    }
+
+    [Fact]
+    public void NewSa_LegacyWindow_IsCutTo32AndRestored()
+    {
+        using var service = new ServiceHarness();
+        service.Expect(Request.NewSa(change: (ref XfrmUserSaInfo info) => info.ReplayWindow = 200)
+            .With(XfrmAttribute.ReplayValue, new XfrmReplayState { OutboundSequence = 4, Sequence = 40, Bitmap = 0x5 }));
+
+        var sa = service.Database.Sad.Find(Id())!;
+        Assert.Equal(32, sa.ReplayWindowSize);
+        Assert.Equal(40ul, sa.Replay!.Highest);
+        Assert.Equal(ReplayVerdict.Replayed, sa.Replay.Check(38, out _));
+        Assert.Equal(ReplayVerdict.Acceptable, sa.Replay.Check(39, out _));
+        var answer = Parsed.All(service.Expect(Request.SaId(XfrmMessage.GetSa, flags: Netlink.Request)))[0];
+        Assert.Equal(32, answer.Body<XfrmUserSaInfo>().ReplayWindow);
+        Assert.Equal([4, 40, 5], Words(answer.Attributes(SaHeader).Single(a => a.Type == (ushort)XfrmAttribute.ReplayValue).Value));
+    }
+
+    [Fact]
+    public void NewSa_SelectorFamily_FollowsTheFlag()
+    {
+        using var service = new ServiceHarness();
+        service.Expect(Request.NewSa(spi: 0x1000));
+        service.Expect(Request.NewSa(spi: 0x1001, change: (ref XfrmUserSaInfo info) => info.Flags = 32));
+        service.Expect(Request.NewSa(spi: 0x1002, change: (ref XfrmUserSaInfo info) => Request.FillSelector(ref info.Selector, "2001:db8::/32", "::/0")));
+
+        Assert.Equal(IpVersion.IPv4, service.Database.Sad.Find(Id())!.Selector.Version);
+        Assert.Equal(IpVersion.None, service.Database.Sad.Find(Id(0x1001))!.Selector.Version);
+        Assert.Equal(IpVersion.IPv6, service.Database.Sad.Find(Id(0x1002))!.Selector.Version);
+    }
+
+    [Fact]
+    public void NewSa_Twice_ExistsAndKeepsTheFirst()
+    {
+        using var service = new ServiceHarness();
+        service.Expect(Request.NewSa(change: (ref XfrmUserSaInfo info) => info.ReqId = 1));
+
+        Assert.Equal(LinuxError.Exists, service.ExpectError(Request.NewSa(change: (ref XfrmUserSaInfo info) => info.ReqId = 2)).Errno);
+        Assert.Equal(1u, Assert.Single(service.Database.Sad.All).ReqId);
+        Assert.Empty(service.Notifications);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void NewSa_AnswersAnAcquire_RemovesItsLarvalSa(bool bySequence)
+    {
+        using var service = new ServiceHarness();
+        var larval = new SecurityAssociation
+        {
+            Id = new SaIdentity(default, InternetAddress.Parse("192.0.2.2")),
+            Source = InternetAddress.Parse(bySequence ? "192.0.2.99" : "192.0.2.1"),
+            ReqId = 7,
+            KeyManagerSequence = 42,
+        };
+        using (service.Database.Freeze())
+        {
+            service.Database.Sad.TryAdd(larval);
+        }
+
+        service.Expect(Request.NewSa(change: (ref XfrmUserSaInfo info) =>
+        {
+            info.ReqId = 7;
+            info.Sequence = bySequence ? 42u : 0;
+        }));
+
+        Assert.Equal(SaState.Valid, Assert.Single(service.Database.Sad.All).State);
+        Assert.Equal(SaState.Dead, larval.State);
+    }
+
+    [Fact]
+    public void UpdateSa_OfUnknownSa_IsNotFound()
+    {
+        using var service = new ServiceHarness();
+
+        Assert.Equal(LinuxError.NoProcess, service.ExpectError(Request.NewSa(type: XfrmMessage.UpdateSa)).Errno);
+        Assert.Equal(0, service.Database.Sad.Count);
+    }
+
+    [Fact]
+    public void UpdateSa_OfValidSa_ChangesWhatTheKernelChanges()
+    {
+        var clock = new ManualClock();
+        using var service = new ServiceHarness(clock);
+        service.Expect(Request.NewSa(change: (ref XfrmUserSaInfo info) => info.ReqId = 1)
+            .With(XfrmAttribute.Encapsulation, new XfrmEncapsulationTemplate { Type = 2, SourcePort = 0x9411, DestinationPort = 0x9411 }));
+        var sa = service.Database.Sad.Find(Id())!;
+        var transform = sa.Transform;
+        sa.Dying = true;
+        sa.OutboundSequence = 55;
+        sa.MappedPort = 9;
+
+        service.Expect(Request.NewSa(type: XfrmMessage.UpdateSa, aead: false, change: (ref XfrmUserSaInfo info) =>
+            {
+                info.ReqId = 2;
+                info.Limits.HardPacketLimit = 1000;
+                info.Limits.HardAddExpiresSeconds = 60;
+            })
+            .WithAlgorithm(XfrmAttribute.AlgorithmAead, "rfc4106(gcm(aes))", Request.Key(20, 99), 128)
+            .With(XfrmAttribute.Encapsulation, new XfrmEncapsulationTemplate { Type = 2, SourcePort = 0x0001, DestinationPort = 0x9411 }));
+
+        Assert.Same(sa, service.Database.Sad.Find(Id()));
+        Assert.Same(transform, sa.Transform);
+        Assert.Equal(Request.Key(20), sa.Algorithms[0].Key);
+        Assert.Equal(1u, sa.ReqId);
+        Assert.Equal(1000ul, sa.Limits.HardPackets);
+        Assert.Equal(256, sa.Encapsulation!.Value.SourcePort);
+        Assert.False(sa.Dying);
+        Assert.Equal(55ul, sa.OutboundSequence);
+        Assert.Equal(0, sa.MappedPort);
+        Assert.Equal(XfrmMessage.UpdateSa, (XfrmMessage)Parsed.All(Assert.Single(service.Notifications).Message)[0].Type);
+        clock.Advance(61);
+        service.Service.Events.RunDue();
+        Assert.Equal(0, service.Database.Sad.Count);
+    }
+
+    [Fact]
+    public void UpdateSa_BelowUse_ExpiresAtOnce()
+    {
+        using var service = new ServiceHarness();
+        service.Expect(Request.NewSa());
+        var sa = service.Database.Sad.Find(Id())!;
+        sa.Usage.Packets = 10;
+        sa.Usage.UseTime = 1;
+
+        service.Expect(Request.NewSa(type: XfrmMessage.UpdateSa, change: (ref XfrmUserSaInfo info) => info.Limits.SoftPacketLimit = 5));
+        Assert.True(sa.Dying);
+        Assert.Equal([XfrmGroup.Expire, XfrmGroup.Sa], service.Notifications.Select(n => n.Group));
+        service.Expect(Request.NewSa(type: XfrmMessage.UpdateSa, change: (ref XfrmUserSaInfo info) => info.Limits.HardPacketLimit = 10));
+        Assert.Equal(SaState.Dead, sa.State);
+        Assert.Equal(0, service.Database.Sad.Count);
+    }
+
+    [Fact]
+    public void UpdateSa_TurningEncapsulationOn_IsInvalid()
+    {
+        using var service = new ServiceHarness();
+        service.Expect(Request.NewSa());
+
+        byte[] update = Request.NewSa(type: XfrmMessage.UpdateSa).With(XfrmAttribute.Encapsulation, new XfrmEncapsulationTemplate { Type = 2 });
+        Assert.Equal(LinuxError.Invalid, service.ExpectError(update).Errno);
+        Assert.Null(service.Database.Sad.Find(Id())!.Encapsulation);
+    }
+
+    [Theory]
+    [InlineData((byte)1, (byte)1, 0)]
+    [InlineData((byte)1, (byte)0, 0)]
+    [InlineData((byte)1, (byte)2, LinuxError.NoProcess)]
+    [InlineData((byte)0, (byte)1, LinuxError.NoProcess)]
+    public void UpdateSa_OfLarvalSa_MindsTheDirection(byte larval, byte update, int errno)
+    {
+        using var service = new ServiceHarness();
+        var allocate = Request.AllocSpi(0x1000, 0x1000);
+        service.Expect(larval == 0 ? allocate : allocate.WithBytes(XfrmAttribute.SaDirection, larval));
+        var request = Request.NewSa(type: XfrmMessage.UpdateSa);
+        byte[] bytes = update == 0 ? request : request.WithBytes(XfrmAttribute.SaDirection, update);
+
+        if (errno == 0)
+        {
+            service.Expect(bytes);
+            Assert.Equal(SaState.Valid, Assert.Single(service.Database.Sad.All).State);
+        }
+        else
+        {
+            Assert.Equal(errno, service.ExpectError(bytes).Errno);
+            Assert.Equal(SaState.Larval, Assert.Single(service.Database.Sad.All).State);
+        }
+    }
+
+    [Fact]
+    public void Admission_Refusing_IsAnsweredWithItsReason()
+    {
+        using var service = new ServiceHarness();
+        service.Database.Admission = _ => "UDP port 4500 is taken";
+        service.Expect(Request.AllocSpi(0x1000, 0x1000));
+
+        var error = service.ExpectError(Request.NewSa(type: XfrmMessage.UpdateSa));
+
+        Assert.Equal("UDP port 4500 is taken", error.Text);
+        Assert.Equal(SaState.Larval, Assert.Single(service.Database.Sad.All).State);
+    }
+
+    [Fact]
+    public void DeleteSa_Notifies_WithKeysAndZeroesThem()
+    {
+        using var service = new ServiceHarness();
+        service.Expect(Request.NewSa());
+        var sa = service.Database.Sad.Find(Id())!;
+
+        service.Expect(Request.SaId(XfrmMessage.DeleteSa));
+
+        var (group, message) = Assert.Single(service.Notifications);
+        var deleted = Parsed.All(message)[0];
+        Assert.Equal(XfrmGroup.Sa, group);
+        Assert.Equal((ushort)XfrmMessage.DeleteSa, deleted.Type);
+        var attributes = deleted.Attributes(24);
+        Assert.Equal([XfrmAttribute.Sa, XfrmAttribute.AlgorithmAead, XfrmAttribute.ReplayValue], attributes.Select(a => (XfrmAttribute)a.Type));
+        Assert.Equal(Request.Key(20), attributes[1].Value[72..]);
+        Assert.All(sa.Algorithms[0].Key, octet => Assert.Equal(0, octet));
+    }
+
+    [Fact]
+    public void AllocSpi_FullRange_SaysNoEntryAndRandomRangesFill()
+    {
+        using var service = new ServiceHarness();
+        for (int i = 0; i < 16; i++)
+        {
+            service.Expect(Request.AllocSpi(0x1000, 0x100f));
+        }
+
+        Assert.Equal(16, service.Database.Sad.All.Select(sa => sa.Id.Spi).Distinct().Count());
+        Assert.Equal(LinuxError.NoEntry, service.ExpectError(Request.AllocSpi(0x1000, 0x100f)).Errno);
+        Assert.Equal(LinuxError.NoEntry, service.ExpectError(Request.AllocSpi(1, 255)).Errno);
+        service.Expect(Request.AllocSpi(0, uint.MaxValue));
+        Assert.All(service.Database.Sad.All, sa => Assert.False(sa.Id.Spi.IsReserved));
+    }
+
+    [Fact]
+    public void AllocSpi_NotFilled_ExpiresAfterThirtySeconds()
+    {
+        var clock = new ManualClock();
+        using var service = new ServiceHarness(clock);
+        service.Expect(Request.AllocSpi(0x1000, 0x1000));
+        clock.Advance(29);
+        service.Service.Events.RunDue();
+        Assert.Equal(1, service.Database.Sad.Count);
+
+        service.Notifications.Clear();
+        clock.Advance(1);
+        service.Service.Events.RunDue();
+
+        Assert.Equal(0, service.Database.Sad.Count);
+        var (group, message) = Assert.Single(service.Notifications);
+        Assert.Equal(XfrmGroup.Expire, group);
+        Assert.Equal(1, Parsed.All(message)[0].Body<XfrmUserExpire>().Hard);
+    }
+
+    [Fact]
+    public void NewAe_SetsReplayAndLifetime_AndNotifies()
+    {
+        using var service = new ServiceHarness();
+        service.Expect(Request.NewSa(change: (ref XfrmUserSaInfo info) => info.ReplayWindow = 32));
+        byte[] request = Ae(XfrmMessage.NewAsyncEvent, Request.Ack | Netlink.Replace)
+            .With(XfrmAttribute.ReplayValue, new XfrmReplayState { OutboundSequence = 9, Sequence = 12, Bitmap = 1 })
+            .With(XfrmAttribute.LifetimeValue, new XfrmLifetimeCurrent { Bytes = 5, Packets = 6, AddTime = 7, UseTime = 8 })
+            .With(XfrmAttribute.ReplayThreshold, 44u);
+
+        service.Expect(request);
+
+        var sa = service.Database.Sad.Find(Id())!;
+        Assert.Equal((9ul, 12ul, 5ul, 6ul, 44u), (sa.OutboundSequence, sa.Replay!.Highest, sa.Usage.Bytes, sa.Usage.Packets, sa.ReplayMaxDifference));
+        var notified = Parsed.All(Assert.Single(service.Notifications).Message)[0];
+        Assert.Equal(XfrmValue.AeCauseUpdate, notified.Body<XfrmAsyncEventId>().Flags);
+        var answer = Parsed.All(service.Expect(Ae(XfrmMessage.GetAsyncEvent, Netlink.Request, XfrmValue.AeReplayThreshold | XfrmValue.AeTimerThreshold)))[0];
+        Assert.Equal(
+            [XfrmAttribute.ReplayValue, XfrmAttribute.LifetimeValue, XfrmAttribute.ReplayThreshold, XfrmAttribute.EventTimerThreshold],
+            answer.Attributes(48).Select(a => (XfrmAttribute)a.Type));
+    }
+
+    [Fact]
+    public void NewAe_OfOtherBitmapSize_IsRefused()
+    {
+        using var service = new ServiceHarness();
+        service.Expect(Request.NewSa().WithReplayEsn(new XfrmReplayStateEsn { BitmapLength = 4, ReplayWindow = 128 }, 0, 0, 0, 0));
+        byte[] Set(XfrmReplayStateEsn state, params uint[] bitmap) =>
+            Ae(XfrmMessage.NewAsyncEvent, Request.Ack | Netlink.Replace).WithReplayEsn(state, bitmap);
+
+        Assert.Contains("too short", service.ExpectError(Set(new XfrmReplayStateEsn { BitmapLength = 4, ReplayWindow = 128 }, 0)).Text, StringComparison.Ordinal);
+        Assert.Contains("size", service.ExpectError(Set(new XfrmReplayStateEsn { BitmapLength = 2, ReplayWindow = 64 }, 0, 0)).Text, StringComparison.Ordinal);
+        Assert.Contains("longer", service.ExpectError(Set(new XfrmReplayStateEsn { BitmapLength = 4, ReplayWindow = 129 }, 0, 0, 0, 0)).Text, StringComparison.Ordinal);
+        service.Expect(Set(new XfrmReplayStateEsn { BitmapLength = 4, ReplayWindow = 96, Sequence = 5 }, 0x10, 0, 0, 0));
+
+        var sa = service.Database.Sad.Find(Id())!;
+        Assert.Equal((96, 5ul), (sa.ReplayWindowSize, sa.Replay!.Highest));
+    }
+
+    [Fact]
+    public void Migrate_MovesSasAndPolicy_KeepingCountersAndKeys()
+    {
+        using var service = new ServiceHarness();
+        service.Expect(Request.NewSa(change: (ref XfrmUserSaInfo info) => (info.ReqId, info.ReplayWindow) = (1, 32)));
+        service.Expect(Request.NewPolicy().With(XfrmAttribute.Template, Request.Template()));
+        var old = service.Database.Sad.Find(Id())!;
+        old.OutboundSequence = 77;
+        old.Usage.Packets = 5;
+        old.Replay!.Commit(9);
+        var migrate = new XfrmUserMigrate
+        {
+            OldSourceAddress = XfrmConversions.FromAddress(InternetAddress.Parse("192.0.2.1")),
+            OldDestinationAddress = XfrmConversions.FromAddress(InternetAddress.Parse("192.0.2.2")),
+            NewSourceAddress = XfrmConversions.FromAddress(InternetAddress.Parse("198.51.100.1")),
+            NewDestinationAddress = XfrmConversions.FromAddress(InternetAddress.Parse("198.51.100.2")),
+            OldFamily = 2,
+            NewFamily = 2,
+            Protocol = 50,
+            Mode = 1,
+            ReqId = 1,
+        };
+
+        service.Expect(Request.PolicyId(XfrmMessage.Migrate, change: (ref XfrmUserPolicyId id) => id.Selector.Protocol = 255)
+            .With(XfrmAttribute.Migrate, migrate)
+            .With(XfrmAttribute.Encapsulation, new XfrmEncapsulationTemplate { Type = 2, SourcePort = 0x9411, DestinationPort = 0x9411 }));
+
+        var moved = Assert.Single(service.Database.Sad.All);
+        Assert.Equal(Id(0x1000, "198.51.100.2"), moved.Id);
+        Assert.Equal(InternetAddress.Parse("198.51.100.1"), moved.Source);
+        Assert.Equal((77ul, 5ul, 9ul), (moved.OutboundSequence, moved.Usage.Packets, moved.Replay!.Highest));
+        Assert.Equal(4500, moved.Encapsulation!.Value.SourcePort);
+        Assert.Equal(Request.Key(20), moved.Algorithms[0].Key);
+        Assert.Equal(SaState.Dead, old.State);
+        var policy = Assert.Single(service.Database.Spd.Policies);
+        Assert.Equal(1u, policy.Index);
+        Assert.Equal(InternetAddress.Parse("198.51.100.2"), policy.Templates[0].Destination);
+        Assert.Equal(XfrmGroup.Migrate, Assert.Single(service.Notifications).Group);
+    }
+
+    [Fact]
+    public void Migrate_OntoATakenIdentity_ChangesNothing()
+    {
+        using var service = new ServiceHarness();
+        service.Expect(Request.NewSa(change: (ref XfrmUserSaInfo info) => info.ReqId = 1));
+        service.Expect(Request.NewSa(destination: "198.51.100.2"));
+        service.Expect(Request.NewPolicy().With(XfrmAttribute.Template, Request.Template()));
+        var migrate = new XfrmUserMigrate
+        {
+            OldSourceAddress = XfrmConversions.FromAddress(InternetAddress.Parse("192.0.2.1")),
+            OldDestinationAddress = XfrmConversions.FromAddress(InternetAddress.Parse("192.0.2.2")),
+            NewSourceAddress = XfrmConversions.FromAddress(InternetAddress.Parse("198.51.100.1")),
+            NewDestinationAddress = XfrmConversions.FromAddress(InternetAddress.Parse("198.51.100.2")),
+            OldFamily = 2,
+            NewFamily = 2,
+            Protocol = 50,
+            Mode = 1,
+        };
+
+        Assert.Equal(LinuxError.NoData, service.ExpectError(Request.PolicyId(XfrmMessage.Migrate).With(XfrmAttribute.Migrate, migrate)).Errno);
+        Assert.Equal(2, service.Database.Sad.Count);
+        Assert.Equal(SaState.Valid, service.Database.Sad.Find(Id())!.State);
+        Assert.Equal(InternetAddress.Parse("192.0.2.2"), service.Database.Spd.Policies.Single().Templates[0].Destination);
+    }
+
+    [Fact]
+    public void Zero_Marks_AreAccepted()
+    {
+        using var service = new ServiceHarness();
+
+        service.Expect(Request.NewSa().WithBytes(XfrmAttribute.Mark, new byte[40]).With(XfrmAttribute.InterfaceId, 0u)
+            .With(XfrmAttribute.SetMark, 0u).With(XfrmAttribute.SetMarkMask, 0u));
+
+        Assert.Equal(1, service.Database.Sad.Count);
+    }
+
+    private static Request Ae(XfrmMessage type, int header, uint flags = 0) => Request.Of(
+        type,
+        (ref XfrmAsyncEventId id) =>
+        {
+            id.Id.DestinationAddress = XfrmConversions.FromAddress(InternetAddress.Parse("192.0.2.2"));
+            id.Id.Spi = XfrmConversions.Swap(0x1000u);
+            id.Id.Family = 2;
+            id.Id.Protocol = 50;
+            id.Flags = flags;
+        },
+        header);
+
+    private static byte[] Attribute<T>(XfrmAttribute type, T value)
+        where T : unmanaged => Request.Bare(XfrmMessage.NewSa).With(type, value).Bytes()[16..];
+
+    private static string Name(byte[] algorithm) => Encoding.ASCII.GetString(algorithm.AsSpan(0, 64)).TrimEnd('\0');
+
+    private static uint[] Words(byte[] bytes) => [.. Enumerable.Range(0, bytes.Length / 4).Select(i => BitConverter.ToUInt32(bytes, i * 4))];
+}
