@@ -44,6 +44,9 @@ internal sealed class ControlClient : IXfrmPeer, IDisposable
     /// <summary>True when the other end of one of the sockets is gone.</summary>
     public bool IsBroken => _lease.Broken || _attached is { Broken: true };
 
+    /// <summary>Bytes that wait for this client.</summary>
+    public int WaitingBytes => _lease.WaitingBytes + (_attached?.WaitingBytes ?? 0);
+
     /// <inheritdoc/>
     public bool DumpInProgress => _dump is not null;
 

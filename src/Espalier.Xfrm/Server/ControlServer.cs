@@ -71,6 +71,9 @@ public sealed partial class ControlServer : IXfrmListeners, IDisposable
 
     internal XfrmService Service => _service;
 
+    /// <summary>Bytes that wait for clients. Control thread.</summary>
+    internal long WaitingBytes => _clients.Sum(client => (long)client.WaitingBytes);
+
     /// <summary>Binds the socket, and starts the control thread, on which <paramref name="entered"/> runs first.</summary>
     /// <exception cref="DeviceException">The socket is in use or cannot be made; one line says what to do.</exception>
     public void Start(Action? entered = null)
