@@ -1,5 +1,5 @@
-using Espalier.Testing;
 using Espalier.EndToEnd.Tests.Hosts;
+using Espalier.Testing;
 
 namespace Espalier.EndToEnd.Tests;
 

@@ -1,6 +1,6 @@
-using Espalier.Io.Interop;
 using System.Runtime.InteropServices;
 using System.Text;
+using Espalier.Io.Interop;
 using Espalier.Wire.Addresses;
 
 namespace Espalier.Io.Netlink;

@@ -1,7 +1,7 @@
-using Espalier.Testing;
 using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json.Nodes;
+using Espalier.Testing;
 
 namespace Espalier.EndToEnd.Tests.Hosts;
 

@@ -1,6 +1,6 @@
-using Espalier.Testing;
 using System.Buffers.Binary;
 using System.Diagnostics;
+using Espalier.Testing;
 
 namespace Espalier.EndToEnd.Tests.Hosts;
 

@@ -1,5 +1,5 @@
-using Espalier.Testing;
 using System.Security.Cryptography;
+using Espalier.Testing;
 
 namespace Espalier.EndToEnd.Tests.Hosts;
 
