@@ -211,24 +211,31 @@ public sealed class HostTests : IDisposable
     [Fact]
     public void SteadyState_WholeProcess_AllocatesNothingPerPacket()
     {
-        const int Packets_ = 20_000;
+        const int Count = 100_000;
         byte[] packet = Packets.Udp(Near, Far);
         var batch = new PacketBatch(32, 2048, 0);
         Exchange(packet, batch, 2_000);
-        long before = GC.GetTotalAllocatedBytes(precise: true);
-        Exchange(packet, batch, Packets_);
-        double perPacket = (GC.GetTotalAllocatedBytes(precise: true) - before) / (double)Packets_;
-        Assert.InRange(perPacket, 0, 0.5);
+
+        // The runtime's own threads (tiered compilation) allocate now and then: the best of three rounds is the steady state.
+        double perPacket = double.MaxValue;
+        for (int round = 0; round < 3 && perPacket >= 0.01; round++)
+        {
+            long before = GC.GetTotalAllocatedBytes(precise: true);
+            Exchange(packet, batch, Count);
+            perPacket = Math.Min(perPacket, (GC.GetTotalAllocatedBytes(precise: true) - before) / (double)Count);
+        }
+
+        Assert.InRange(perPacket, 0, 0.01);
     }
 
     [Fact]
     public void ForgedFlood_ThroughRunningHost_IsCountedAndMemoryStays()
     {
         Assert.True(new KernelOuterSocketFactory(0).TryOpen(IpVersion.IPv4, FreePort(), out var attacker, out _));
-        using var batch = Forgeries(out int[] slots);
-        Flood(attacker, batch.Batch, slots, 200);
+        var batch = Forgeries(out int[] slots);
+        Flood(attacker, batch, slots, 200);
         long before = GC.GetTotalMemory(forceFullCollection: true);
-        Flood(attacker, batch.Batch, slots, 2_000);
+        Flood(attacker, batch, slots, 2_000);
         long after = GC.GetTotalMemory(forceFullCollection: true);
         attacker.Dispose();
         // 64,000 packets would leave 15 MB, if each left what a thrown exception takes.
@@ -292,7 +299,7 @@ public sealed class HostTests : IDisposable
         }
     }
 
-    private ForgedBatch Forgeries(out int[] slots)
+    private PacketBatch Forgeries(out int[] slots)
     {
         byte[] forged = Forge.Seal(Suite.Gcm, 0x1000, 1000, Packets.Udp(Near, Far), 4);
         forged[^1] ^= 1;
@@ -311,7 +318,7 @@ public sealed class HostTests : IDisposable
         }
 
         slots = [.. Enumerable.Range(0, 32)];
-        return new ForgedBatch(batch);
+        return batch;
     }
 
     private static SecurityAssociation AddSa(Side side, uint spi, string source, ushort sourcePort, string destination, ushort destinationPort)
@@ -345,11 +352,6 @@ public sealed class HostTests : IDisposable
     private static PolicyTemplate Template(string source, string destination) =>
         new(InternetAddress.Parse(source), InternetAddress.Parse(destination), default, 1, IpsecMode.Tunnel, 50, false, IpVersion.IPv4, 0,
             uint.MaxValue, uint.MaxValue, uint.MaxValue);
-
-    private sealed record ForgedBatch(PacketBatch Batch) : IDisposable
-    {
-        public void Dispose() => Batch.Clear();
-    }
 
     /// <summary>One host; <see cref="Outside"/> plays the kernel behind its TUN.</summary>
     private sealed class Side : IDisposable
