@@ -281,6 +281,38 @@ public sealed class CatchTests
         Assert.DoesNotContain("inet6", host.Host.Ip("address show dev esp0"), StringComparison.Ordinal);
     }
 
+    // disable_ipv6 on all devices is a common setting; the TUN is an exception to it, so that what is forwarded can be protected.
+    [Fact]
+    public void IPv6_SwitchedOffOnAllDevices_PoliciesOfBothVersionsAreRouted()
+    {
+        using var host = new RoutedHost(start: false);
+        host.Host.Sysctl("ipv6/conf/all/disable_ipv6", "1");
+        host.Host.Sysctl("ipv6/conf/default/disable_ipv6", "1");
+        host.Start();
+
+        host.Add(Out("192.168.0.1/32", "10.2.0.0/16"), Out("fd00:1::/64", "fd00:2::/64"));
+
+        Assert.Equal(0, host.Controller.RefusedRoutes);
+        Assert.DoesNotContain(host.Log, line => line.StartsWith("Warning", StringComparison.Ordinal));
+        Assert.Contains("fd00:2::/64 dev esp0", Routes(host, "4550", "-6"), StringComparison.Ordinal);
+        SendUnconnected(host, "10.2.0.5", 4001);
+        AssertCaught(host, "10.2.0.5", "192.168.0.1", packet => packet.DestinationPort == 4001);
+        Assert.Empty(host.ReadTunnel(static _ => false, 1200));
+    }
+
+    [Theory]
+    [InlineData(0u)]
+    [InlineData(1u)]
+    public void Table_OfTheKernel_IsRefused(uint above)
+    {
+        var refused = Assert.Throws<Espalier.Io.DeviceException>(() =>
+        {
+            using var host = new RoutedHost(options: new RoutingOptions { TunnelName = "esp0", Table = 253 + above });
+        });
+
+        Assert.Contains("kernel's own", refused.Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void TwoInstances_OneStops_TheOtherStands()
     {

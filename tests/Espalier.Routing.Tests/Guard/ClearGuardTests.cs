@@ -161,6 +161,30 @@ public sealed class ClearGuardTests
         Assert.False(Arrives(host, "fd00:9::2"));
     }
 
+    // RFC 1191: the path MTU of our ESP is learnt from ICMP that comes in clear, from any router.
+    [Theory]
+    [InlineData(50, 0, true)]
+    [InlineData(17, 4500, true)]
+    [InlineData(17, 4501, false)]
+    [InlineData(6, 4500, false)]
+    public void Exempt_IcmpErrors_OnlyAboutOurEsp(byte quotedProtocol, ushort quotedPort, bool exempt)
+    {
+        using var host = Make();
+        host.Add(In("0.0.0.0/0", "0.0.0.0/0"));
+        host.FlushGuard();
+        byte[] packet = TestPackets.IPv4("10.2.0.5", "192.168.0.1", 1, 36);
+        packet[20] = 3;
+        packet[21] = 4;
+        TestPackets.IPv4("192.168.0.1", "192.168.0.2", quotedProtocol, 8).CopyTo(packet, 28);
+        packet[48] = (byte)(quotedPort >> 8);
+        packet[49] = (byte)quotedPort;
+
+        host.Peer.SendRaw(packet);
+
+        Assert.True(Arrives(host, "192.168.0.2", 500));
+        Assert.Equal(exempt ? 0 : 1, host.GuardCounters().Inbound);
+    }
+
     [Fact]
     public void Exempt_PortOfAnSa_FollowsIt()
     {

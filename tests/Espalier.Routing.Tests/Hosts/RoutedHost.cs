@@ -35,7 +35,15 @@ internal sealed class RoutedHost : IDisposable
         Options = options ?? new RoutingOptions { TunnelName = "esp0" };
         if (start)
         {
-            Start();
+            try
+            {
+                Start();
+            }
+            catch
+            {
+                Dispose();
+                throw;
+            }
         }
     }
 
