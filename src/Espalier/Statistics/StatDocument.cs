@@ -281,7 +281,7 @@ internal sealed class StatDocument(
 
         if (devices.Sockets.ReceiveBufferLimited)
         {
-            json.WriteStringValue("receive buffers are smaller than asked for (SO_RCVBUFFORCE was refused)");
+            json.WriteStringValue("SO_RCVBUFFORCE was refused, so net.core.rmem_max bounds the receive buffers");
         }
 
         json.WriteEndArray();

@@ -14,7 +14,7 @@ internal static partial class RunLog
     [LoggerMessage(102, LogLevel.Information, "Stopped; nothing is left behind")]
     internal static partial void Stopped(ILogger logger);
 
-    [LoggerMessage(103, LogLevel.Warning, "Receive buffers are smaller than {Bytes} bytes: SO_RCVBUFFORCE was refused, so the kernel drops bursts sooner. Raise net.core.rmem_max or run as root of the host")]
+    [LoggerMessage(103, LogLevel.Warning, "SO_RCVBUFFORCE was refused, so net.core.rmem_max bounds the receive buffers ({Bytes} bytes are asked for): where it is smaller, the kernel drops bursts sooner")]
     internal static partial void ReceiveBufferLimited(ILogger logger, int bytes);
 
     [LoggerMessage(104, LogLevel.Warning, "Core dumps or debuggers may read this process's memory, keys included: {Reason}")]
