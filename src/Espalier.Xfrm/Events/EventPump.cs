@@ -12,7 +12,10 @@ namespace Espalier.Xfrm.Events;
 /// </summary>
 internal sealed class EventPump
 {
+    private const int EventsAtATime = 32;
+
     private readonly XfrmContext _context;
+    private readonly ReplayNotifier _replay;
     private readonly SaExpiry _expiry;
     private readonly PolicyHandlers _policies;
     private readonly Acquisition _acquisition;
@@ -20,6 +23,7 @@ internal sealed class EventPump
 
     public EventPump(XfrmContext context, SaExpiry expiry, PolicyHandlers policies)
     {
+        _replay = new ReplayNotifier(context);
         _context = context;
         _expiry = expiry;
         _policies = policies;
@@ -45,7 +49,7 @@ internal sealed class EventPump
     /// <summary>When <see cref="RunDue"/> must be called next, in Unix seconds; null = nothing is due ever.</summary>
     public ulong? NextDue => _context.Lifetimes.NextDue;
 
-    /// <summary>Handles what the workers have told, at most a queue full of it. True if more may be waiting.</summary>
+    /// <summary>Handles some of what the workers have told, so few that they do not wait long. True if more may be waiting.</summary>
     public bool Drain()
     {
         var events = _context.Database.Events;
@@ -56,7 +60,7 @@ internal sealed class EventPump
 
         using (_context.Database.Freeze())
         {
-            int left = events.Capacity;
+            int left = EventsAtATime;
             do
             {
                 Handle(value);
@@ -65,6 +69,9 @@ internal sealed class EventPump
             return left == 0;
         }
     }
+
+    /// <summary>Sends NEWAE for SAs whose sequence numbers have moved, while somebody listens. Returns the milliseconds until it wants to be called again, -1 = not.</summary>
+    public int NotifyReplay() => _replay.Run();
 
     /// <summary>Does what limits of time ask for.</summary>
     public void RunDue()

@@ -29,7 +29,7 @@ internal sealed class AsyncEventHandlers
 
         using (_context.Database.Freeze())
         {
-            Write(sa, id.Flags, request.Header.Sequence, request.Header.PortId);
+            AsyncEventWriter.Write(_context.Writer, sa, id.Flags, request.Header.Sequence, request.Header.PortId);
         }
 
         _context.Reply(request);
@@ -74,7 +74,7 @@ internal sealed class AsyncEventHandlers
             SaBuilder.ReadLifetime(sa, attributes);
             SaBuilder.ReadThresholds(sa, attributes, sa.ReplayMaxDifference, sa.ReplayMaxAge);
             _context.LimitsChanged(sa);
-            Write(sa, XfrmValue.AeCauseUpdate, request.Header.Sequence, request.Header.PortId);
+            AsyncEventWriter.Write(_context.Writer, sa, XfrmValue.AeCauseUpdate, request.Header.Sequence, request.Header.PortId);
         }
 
         _context.Publish(XfrmGroup.AsyncEvents);
@@ -112,35 +112,5 @@ internal sealed class AsyncEventHandlers
         }
 
         return XfrmError.None;
-    }
-
-    /// <summary>Writes NEWAE as build_aevent. Workers frozen.</summary>
-    private void Write(SecurityAssociation sa, uint flags, uint sequence, uint portId)
-    {
-        var writer = _context.Writer;
-        writer.Begin(XfrmMessage.NewAsyncEvent, 0, sequence, portId);
-        ref var id = ref writer.Reserve<XfrmAsyncEventId>();
-        SaWriter.FillId(ref id.Id, sa);
-        id.SourceAddress = XfrmConversions.FromAddress(sa.Source);
-        id.Flags = flags;
-        id.ReqId = sa.ReqId;
-        SaWriter.WriteReplayState(writer, sa);
-        XfrmConversions.FromUsage(sa.Usage, ref writer.ReserveAttribute<XfrmLifetimeCurrent>(XfrmAttribute.LifetimeValue));
-        if ((flags & XfrmValue.AeReplayThreshold) != 0)
-        {
-            writer.Attribute(XfrmAttribute.ReplayThreshold, sa.ReplayMaxDifference);
-        }
-
-        if ((flags & XfrmValue.AeTimerThreshold) != 0)
-        {
-            writer.Attribute(XfrmAttribute.EventTimerThreshold, sa.ReplayMaxAge);
-        }
-
-        if (sa.SaDirection != 0)
-        {
-            writer.Attribute(XfrmAttribute.SaDirection, sa.SaDirection);
-        }
-
-        writer.End();
     }
 }

@@ -134,7 +134,7 @@ internal static class Refusals
                 ? XfrmError.Unsupported("Security contexts (XFRMA_SEC_CTX) are not supported by Espalier")
             : attributes.Has(XfrmAttribute.OffloadDevice)
                 ? XfrmError.Unsupported("Hardware offload (XFRMA_OFFLOAD_DEV) is not supported by Espalier")
-            : attributes.Has(XfrmAttribute.SaPerCpu) && attributes.ReadUInt32(XfrmAttribute.SaPerCpu, 0) != uint.MaxValue
+            : attributes.Has(XfrmAttribute.SaPerCpu)
                 ? XfrmError.Unsupported("Per-CPU SAs (XFRMA_SA_PCPU) are not supported by Espalier")
             : XfrmError.None;
     }

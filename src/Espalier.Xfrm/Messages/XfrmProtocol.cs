@@ -216,6 +216,8 @@ internal static class XfrmValue
     public const uint AeReplayValue = 2;
     public const uint AeLifetimeValue = 4;
     public const uint AeTimerThreshold = 8;
+    public const uint AeCauseReplay = 16;
+    public const uint AeCauseTimer = 32;
     public const uint AeCauseUpdate = 64;
 
     /// <summary>net.core.xfrm_aevent_rseqth and xfrm_aevent_etime as the kernel sets them: 2 packets, 10 times 100 ms.</summary>

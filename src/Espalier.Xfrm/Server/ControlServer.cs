@@ -305,6 +305,7 @@ public sealed partial class ControlServer : IXfrmListeners, IDisposable
     {
         bool more = _service.Events.Drain();
         _service.Events.RunDue();
+        int untilReplay = _service.Events.NotifyReplay();
         DropDead();
         Counters.Requests = _service.Requests;
         Counters.Errors = _service.Failures;
@@ -312,7 +313,8 @@ public sealed partial class ControlServer : IXfrmListeners, IDisposable
         Counters.AcquireErrors = _service.Events.AcquireErrors;
         Counters.Expirations = _service.Events.Expirations;
         Counters.Mappings = _service.Events.Mappings;
-        return more ? 0 : MillisecondsToNextDue();
+        int untilDue = MillisecondsToNextDue();
+        return more ? 0 : untilDue < 0 ? untilReplay : untilReplay < 0 ? untilDue : Math.Min(untilDue, untilReplay);
     }
 
     private int MillisecondsToNextDue()

@@ -5,6 +5,7 @@ using Espalier.Wire.Addresses;
 using Espalier.Xfrm.Handlers;
 using Espalier.Xfrm.Messages;
 using Espalier.Xfrm.Messages.Structs;
+using Espalier.Xfrm.Tests.Server;
 
 namespace Espalier.Xfrm.Tests.Events;
 
@@ -112,7 +113,7 @@ public sealed class EventPumpTests
             Post(service, AddPolicy(service, Request.Template(destination: $"192.0.2.{i + 10}"), $"10.{i}.0.0/16"), Flow);
         }
 
-        service.Service.Events.Drain();
+        Assert.False(service.Service.Events.Drain());
 
         Assert.Equal(10, service.Database.Sad.Count);
         Assert.Equal(5, service.Service.Events.AcquireErrors);
@@ -272,6 +273,45 @@ public sealed class EventPumpTests
         service.Service.Events.Drain();
 
         Assert.Equal([1400], told);
+    }
+
+    [Fact]
+    public void Events_ManyAtOnce_AreHandledInPortions()
+    {
+        using var service = new ServiceHarness();
+        var sa = AddSa(service, encapsulated: true);
+        for (int i = 0; i < 100; i++)
+        {
+            Post(service, IpsecEventKind.Mapping, sa, "198.51.100.9", (ushort)(1000 + i));
+        }
+
+        int portions = 1;
+        while (service.Service.Events.Drain())
+        {
+            portions++;
+        }
+
+        Assert.Equal(100, service.Notifications.Count);
+        Assert.InRange(portions, 2, 100);
+    }
+
+    [Fact]
+    public void ReplayState_ThatMoved_IsToldWhileSomebodyListens()
+    {
+        using var service = new ServiceHarness();
+        var sa = AddSa(service);
+        service.Deaf.Add(XfrmGroup.AsyncEvents);
+        Assert.Equal(-1, service.Service.Events.NotifyReplay());
+        service.Deaf.Clear();
+        Assert.InRange(service.Service.Events.NotifyReplay(), 1, 1000);
+        sa.OutboundSequence = 500;
+
+        ServerHarness.Until(() => service.Service.Events.NotifyReplay() > 0 && service.Notifications.Count > 0, "the next look");
+
+        var parsed = Parsed.All(Assert.Single(service.Notifications).Message)[0];
+        Assert.Equal((ushort)XfrmMessage.NewAsyncEvent, parsed.Type);
+        Assert.Equal(XfrmValue.AeCauseReplay, parsed.Body<XfrmAsyncEventId>().Flags);
+        Assert.Equal(500u, BitConverter.ToUInt32(parsed.Attributes(48)[0].Value));
     }
 
     private static SecurityPolicy AddPolicy(ServiceHarness service, XfrmUserTemplate template, string source = "10.1.0.0/16")

@@ -112,7 +112,13 @@ public sealed class SaHandlerTests
         service.Expect(Request.NewSa(spi: 0x1001, change: (ref XfrmUserSaInfo info) => info.Flags = 32));
         service.Expect(Request.NewSa(spi: 0x1002, change: (ref XfrmUserSaInfo info) => Request.FillSelector(ref info.Selector, "2001:db8::/32", "::/0")));
 
-        Assert.Equal(IpVersion.IPv4, service.Database.Sad.Find(Id())!.Selector.Version);
+        service.Expect(Request.NewSa(spi: 0x1003, change: (ref XfrmUserSaInfo info) => info.Selector.Protocol = 6));
+
+        // Shown with the outer header's family, as the kernel does, but without a restriction.
+        Assert.Equal(IpVersion.None, service.Database.Sad.Find(Id())!.Selector.Version);
+        Assert.Equal(2, Parsed.All(service.Expect(Request.SaId(XfrmMessage.GetSa, flags: Netlink.Request)))[0].Body<XfrmUserSaInfo>().Selector.Family);
+        Assert.Equal(0, Parsed.All(service.Expect(Request.SaId(XfrmMessage.GetSa, spi: 0x1001, flags: Netlink.Request)))[0].Body<XfrmUserSaInfo>().Selector.Family);
+        Assert.Equal(IpVersion.IPv4, service.Database.Sad.Find(Id(0x1003))!.Selector.Version);
         Assert.Equal(IpVersion.None, service.Database.Sad.Find(Id(0x1001))!.Selector.Version);
         Assert.Equal(IpVersion.IPv6, service.Database.Sad.Find(Id(0x1002))!.Selector.Version);
     }

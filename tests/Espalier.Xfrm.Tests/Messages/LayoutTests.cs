@@ -125,7 +125,7 @@ public sealed class LayoutTests
             ("XFRM_MODE_BEET", XfrmValue.ModeBeet), ("XFRM_POLICY_TYPE_SUB", XfrmValue.PolicyTypeSub), ("XFRM_POLICY_TYPE_ANY", XfrmValue.PolicyTypeAny),
             ("XFRM_USERPOLICY_BLOCK", XfrmValue.DefaultBlock), ("XFRM_USERPOLICY_ACCEPT", XfrmValue.DefaultAccept),
             ("XFRM_AE_RTHR", XfrmValue.AeReplayThreshold), ("XFRM_AE_RVAL", XfrmValue.AeReplayValue), ("XFRM_AE_LVAL", XfrmValue.AeLifetimeValue),
-            ("XFRM_AE_ETHR", XfrmValue.AeTimerThreshold), ("XFRM_AE_CU", XfrmValue.AeCauseUpdate), ("XFRMA_REPLAY_ESN_MAX", XfrmValue.MaximumReplayWindow),
+            ("XFRM_AE_ETHR", XfrmValue.AeTimerThreshold), ("XFRM_AE_CU", XfrmValue.AeCauseUpdate), ("XFRM_AE_CR", XfrmValue.AeCauseReplay), ("XFRM_AE_CE", XfrmValue.AeCauseTimer), ("XFRMA_REPLAY_ESN_MAX", XfrmValue.MaximumReplayWindow),
             ("XFRM_POLICY_IN", (long)Ipsec.Spd.PolicyDirection.In), ("XFRM_POLICY_OUT", (long)Ipsec.Spd.PolicyDirection.Out),
             ("XFRM_POLICY_FWD", (long)Ipsec.Spd.PolicyDirection.Forward), ("XFRM_POLICY_BLOCK", (long)Ipsec.Spd.PolicyAction.Block),
             ("XFRM_STATE_NOECN", (long)Ipsec.Sad.SaFlags.NoEcn), ("XFRM_STATE_DECAP_DSCP", (long)Ipsec.Sad.SaFlags.DecapDscp),

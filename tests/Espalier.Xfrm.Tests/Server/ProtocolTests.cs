@@ -206,6 +206,24 @@ public sealed class ProtocolTests
     }
 
     [Fact]
+    public void Keys_InReceiveBuffers_AreZeroed()
+    {
+        using var server = new ServerHarness();
+        using var client = server.Connect();
+
+        client.AddSa(new SaRequest
+        {
+            Source = Wire.Addresses.InternetAddress.Parse("192.0.2.1"),
+            Destination = Wire.Addresses.InternetAddress.Parse("192.0.2.2"),
+            Spi = new Ipsec.Spi(0x1000),
+            Algorithms = [new Ipsec.Algorithms.AlgorithmSpec(Ipsec.Algorithms.AlgorithmKind.Aead, "rfc4106(gcm(aes))", Request.Key(20), 128)],
+        });
+
+        Assert.All(server.OnLoop(() => server.Server.ReceiveBuffer.ToArray()), octet => Assert.Equal(0, octet));
+        Assert.Equal(0, server.OnLoop(() => server.Server.Service.Context.Writer.Length));
+    }
+
+    [Fact]
     public void Garbage_AndHangUps_LeaveTheServerServing()
     {
         using var server = new ServerHarness();
