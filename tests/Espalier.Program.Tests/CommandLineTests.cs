@@ -22,6 +22,9 @@ public sealed class CommandLineTests
     [InlineData("run --tun", "--tun")]
     [InlineData("start", "start")]
     [InlineData("exec", "exec")]
+    [InlineData("exec --no-such-option", "--no-such-option")]
+    [InlineData("exec -x ip xfrm state", "-x")]
+    [InlineData("exec -x -- ip", "-x")]
     [InlineData("stat --xml", "--xml")]
     [InlineData("", "Required command")]
     public void Invoke_BadCommandLine_ExitsWithOneLineThatNamesIt(string commandLine, string reason)

@@ -1,4 +1,3 @@
-using Espalier.Ipsec.Lifetimes;
 using Espalier.Ipsec.Sad;
 using Espalier.Ipsec.Spd;
 using Espalier.Wire.Addresses;
@@ -81,7 +80,7 @@ internal sealed class Acquisition
             KeyManagerSequence = _context.NextAcquireSequence(),
             SaDirection = XfrmValue.DirectionOut,
             Selector = SelectorOf(flow),
-            Limits = LifetimeLimits.None with { HardAddSeconds = _context.Options.AcquireExpiresSeconds },
+            Limits = _context.LarvalLimits,
         };
         larval.Usage.AddTime = _context.Now;
         return larval;

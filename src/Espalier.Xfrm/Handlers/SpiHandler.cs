@@ -1,6 +1,5 @@
 using System.Security.Cryptography;
 using Espalier.Ipsec;
-using Espalier.Ipsec.Lifetimes;
 using Espalier.Ipsec.Sad;
 using Espalier.Ipsec.Spd;
 using Espalier.Wire.Addresses;
@@ -156,7 +155,7 @@ internal sealed class SpiHandler
             Mode = mode,
             ReqId = reqId,
             SaDirection = direction,
-            Limits = LifetimeLimits.None with { HardAddSeconds = _context.Options.AcquireExpiresSeconds },
+            Limits = _context.LarvalLimits,
         };
         sa.Usage.AddTime = _context.Now;
         return sa;

@@ -12,6 +12,12 @@ public sealed record XfrmOptions
     /// <summary>Seconds that a larval SA lives (the kernel's net.core.xfrm_acq_expires).</summary>
     public uint AcquireExpiresSeconds { get; init; } = 30;
 
+    /// <summary>
+    /// Where the kernel's setting is to be read for each larval SA, because IKE daemons write it after our start (charon: 165); null from it, or
+    /// no reader, is <see cref="AcquireExpiresSeconds"/>.
+    /// </summary>
+    public Func<uint?>? ReadAcquireExpires { get; init; }
+
     /// <summary>Larval SAs that ACQUIREs may have made at a time; further ones are counted as errors.</summary>
     public int MaximumAcquiring { get; init; } = 4096;
 }
@@ -51,6 +57,10 @@ internal sealed class XfrmContext
 
     /// <summary>Unix seconds.</summary>
     public ulong Now => (ulong)Database.Clock.GetUtcNow().ToUnixTimeSeconds();
+
+    /// <summary>Limits of a larval SA that is made now.</summary>
+    public LifetimeLimits LarvalLimits =>
+        LifetimeLimits.None with { HardAddSeconds = Options.ReadAcquireExpires?.Invoke() ?? Options.AcquireExpiresSeconds };
 
     /// <summary>Larval SAs that ACQUIREs have made.</summary>
     public int AcquiringCount => _acquiring.Count;

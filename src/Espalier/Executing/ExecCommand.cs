@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using Espalier.CommandLine;
 using Espalier.Io.Interop;
 using Espalier.Io.Processes;
@@ -38,9 +39,21 @@ internal static class ExecCommand
         var program = new Argument<string[]>("PROGRAM") { Description = "The program and its arguments, after '--'", Arity = ArgumentArity.OneOrMore };
         var command = new Command("exec", "Run a program (ip xfrm, charon, pluto …) whose XFRM sockets lead to the data plane.") { control, program };
         NotedHelp.AddTo(command, Notes);
-        command.SetAction(parsed => Execute(
-            Defaults.Absolute(parsed.GetValue(control)!), parsed.GetValue(program)!, AppContext.BaseDirectory, parsed.InvocationConfiguration.Error));
+        command.SetAction(parsed => UnknownOption(parsed, parsed.GetValue(program)!) is { } unknown
+            ? Refuse(unknown, parsed.InvocationConfiguration.Error)
+            : Execute(Defaults.Absolute(parsed.GetValue(control)!), parsed.GetValue(program)!, AppContext.BaseDirectory, parsed.InvocationConfiguration.Error));
         return command;
+    }
+
+    // Before '--' a word with a dash is an option that is not known, not a program.
+    private static string? UnknownOption(ParseResult parsed, string[] program) =>
+        program[0].StartsWith('-')
+        && parsed.Tokens.TakeWhile(token => token.Type != TokenType.DoubleDash).Any(token => token.Value == program[0]) ? program[0] : null;
+
+    private static int Refuse(string unknown, TextWriter error)
+    {
+        error.WriteLine($"espalier exec: '{unknown}' is not known here (see 'espalier exec --help')");
+        return ExitCodes.Usage;
     }
 
     private static int Execute(string control, string[] program, string baseDirectory, TextWriter error)

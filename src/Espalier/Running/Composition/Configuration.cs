@@ -1,5 +1,6 @@
 using Espalier.DataPlane;
 using Espalier.Routing;
+using Espalier.Xfrm.Handlers;
 using Espalier.Xfrm.Server;
 
 namespace Espalier.Running.Composition;
@@ -30,5 +31,6 @@ internal static class Configuration
         AllowedUsers = options.AllowedUsers,
         AllowedGroups = options.AllowedGroups,
         Mark = options.Mark,
+        Xfrm = new XfrmOptions { ReadAcquireExpires = KernelFeatures.AcquireExpires },
     };
 }

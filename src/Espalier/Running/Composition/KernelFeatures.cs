@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace Espalier.Running.Composition;
 
 /// <summary>What the kernel was built or started with.</summary>
@@ -5,4 +7,18 @@ internal static class KernelFeatures
 {
     /// <summary>False on a kernel without IPv6 (or with ipv6.disable=1), where no IPv6 socket can be opened.</summary>
     internal static bool HasIPv6 => Directory.Exists("/proc/sys/net/ipv6");
+
+    /// <summary>net.core.xfrm_acq_expires of the calling thread's network namespace, in seconds; null on a kernel without XFRM.</summary>
+    internal static uint? AcquireExpires()
+    {
+        try
+        {
+            return uint.TryParse(File.ReadAllText("/proc/sys/net/core/xfrm_acq_expires").AsSpan().TrimEnd(), NumberStyles.None, CultureInfo.InvariantCulture, out uint seconds)
+                ? seconds : null;
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        {
+            return null;
+        }
+    }
 }

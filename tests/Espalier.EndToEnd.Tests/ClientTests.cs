@@ -1,0 +1,135 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Text;
+using Espalier.EndToEnd.Tests.Hosts;
+using Espalier.Testing;
+
+namespace Espalier.EndToEnd.Tests;
+
+/// <summary>Clients of the control socket that come together, die in the middle, do not read, or come back after a restart.</summary>
+public sealed class ClientTests
+{
+    private const string Key = "aead rfc4106(gcm(aes)) 0x0102030405060708090a0b0c0d0e0f1011121314 128";
+
+    [Fact]
+    public void Clients_SeveralBatchesAtOnce_AllAreApplied()
+    {
+        Requirements.Need();
+        using var host = NetworkNamespace.Create("solo");
+        using var daemon = EspalierProgram.Start(host);
+
+        Parallel.For(0, 6, client =>
+        {
+            string file = BatchFile(client, 300);
+            daemon.Exec($"ip -batch {file}").Expect();
+            File.Delete(file);
+            Assert.Equal(300, daemon.Exec($"ip xfrm state list reqid {client + 1}").Expect().Output.Split("proto esp").Length - 1);
+        });
+
+        Assert.Equal("SAD count 1800", daemon.Exec("ip xfrm state count").Expect().Output.Trim());
+        Assert.Equal(0, (int)daemon.Stat()["controlSocket"]!["errors"]!);
+    }
+
+    [Fact]
+    public void Client_KilledInTheMiddle_LeavesTheOthersAndTheDaemonAlone()
+    {
+        Requirements.Need();
+        using var host = NetworkNamespace.Create("solo");
+        using var daemon = EspalierProgram.Start(host);
+        string file = BatchFile(0, 5000), other = BatchFile(1, 200);
+        for (int round = 0; round < 4; round++)
+        {
+            using var victim = Exec(host, daemon, $"ip -batch {file}");
+            XfrmMonitor.WaitFor(() => (int)daemon.Stat()["associationsCount"]! > 100);
+            using var dump = Exec(host, daemon, "ip xfrm state");
+            victim.Kill();
+            dump.Kill(); // in the middle of a dump, or before it
+            victim.WaitForExit();
+            dump.WaitForExit();
+            daemon.Exec($"ip -batch {other}").Expect();
+            Assert.Equal(200, daemon.Exec("ip xfrm state list reqid 2").Expect().Output.Split("proto esp").Length - 1);
+            daemon.Exec("ip xfrm state flush").Expect();
+        }
+
+        File.Delete(file);
+        File.Delete(other);
+        // The statistics' own connection is the only one left.
+        Assert.True(XfrmMonitor.WaitFor(() => (int)daemon.Stat()["controlSocket"]!["clients"]! == 1));
+        Assert.Equal(0, daemon.Stop());
+    }
+
+    [Fact]
+    public void Monitor_Stopped_LosesNotificationsAndDoesNotGrowTheDaemon()
+    {
+        Requirements.Need();
+        using var host = NetworkNamespace.Create("solo");
+        using var daemon = EspalierProgram.Start(host);
+        string file = BatchFile(0, 3000);
+        daemon.Exec($"ip -batch {file}").Expect();
+        daemon.Exec("ip xfrm state flush").Expect();
+        using var monitor = new XfrmMonitor(host, daemon).WaitUntilSubscribed(daemon);
+        Shell.Run(string.Create(CultureInfo.InvariantCulture, $"kill -STOP {monitor.ProcessId}")).Expect();
+        long before = daemon.Memory().VmRss;
+
+        for (int round = 0; round < 3; round++)
+        {
+            daemon.Exec($"ip -batch {file}").Expect();
+            daemon.Exec("ip xfrm state flush").Expect();
+        }
+
+        long after = daemon.Memory().VmRss;
+        long lost = (long)daemon.Stat()["controlSocket"]!["notificationsLost"]!;
+        TestContext.Current.TestOutputHelper?.WriteLine($"9,000 notifications for a stopped monitor: {lost} lost; VmRSS {before} KiB before, {after} KiB after");
+        Assert.True(lost > 0);
+        Assert.InRange(after, 1, before + 4096);
+        // It goes on where it can, and sees what comes then.
+        Shell.Run(string.Create(CultureInfo.InvariantCulture, $"kill -CONT {monitor.ProcessId}")).Expect();
+        Assert.True(XfrmMonitor.WaitFor(() =>
+        {
+            daemon.Exec("ip xfrm policy add src 10.1.0.0/16 dst 10.77.0.0/16 dir out action block");
+            daemon.Exec("ip xfrm policy flush");
+            return monitor.Text.Contains("10.77.0.0/16", StringComparison.Ordinal);
+        }));
+        File.Delete(file);
+    }
+
+    [Fact]
+    public void Restart_UserNamedByOption_ComesBack()
+    {
+        Requirements.Need("setpriv");
+        using var host = NetworkNamespace.Create("solo");
+        for (int start = 0; start < 2; start++)
+        {
+            using var daemon = EspalierProgram.Start(host, "--allow-user", "nobody");
+            AsNobody(host, daemon, $"ip xfrm state add src 192.168.0.1 dst 192.168.0.2 proto esp spi 0x100 mode tunnel {Key}").Expect();
+            Assert.Contains("0x00000100", AsNobody(host, daemon, "ip xfrm state").Expect().Output, StringComparison.Ordinal);
+            var other = host.Sh($"setpriv --reuid 65533 --regid 65533 --clear-groups {EspalierProgram.Path} exec --control {daemon.Control} -- ip xfrm state");
+            Assert.NotEqual(0, other.ExitCode);
+            Assert.Contains("--allow-user", other.Error, StringComparison.Ordinal);
+            daemon.Stop();
+        }
+
+        using var groups = EspalierProgram.Start(host, "--allow-group", "daemon");
+        host.Sh($"setpriv --reuid 65533 --regid 65533 --groups 1 {EspalierProgram.Path} exec --control {groups.Control} -- ip xfrm state").Expect();
+        Assert.NotEqual(0, AsNobody(host, groups, "ip xfrm state").ExitCode);
+    }
+
+    private static ShellResult AsNobody(NetworkNamespace host, EspalierProgram daemon, string command) =>
+        host.Sh($"setpriv --reuid 65534 --regid 65534 --clear-groups {EspalierProgram.Path} exec --control {daemon.Control} -- {command}");
+
+    private static Process Exec(NetworkNamespace host, EspalierProgram daemon, string command) =>
+        Shell.Start(["ip", "netns", "exec", host.Name, EspalierProgram.Path, "exec", "--control", daemon.Control, "--", .. command.Split(' ')]);
+
+    private static string BatchFile(int client, int number)
+    {
+        var text = new StringBuilder();
+        for (int i = 0; i < number; i++)
+        {
+            text.Append(CultureInfo.InvariantCulture, $"xfrm state add src 192.168.0.1 dst 192.168.0.2 proto esp spi {0x20000000 + (client * 0x10000) + i} reqid {client + 1} mode tunnel {Key}\n");
+        }
+
+        string file = Path.GetTempFileName();
+        File.WriteAllText(file, text.ToString());
+        return file;
+    }
+}

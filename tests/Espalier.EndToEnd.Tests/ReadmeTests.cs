@@ -1,0 +1,164 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Text;
+using Espalier.EndToEnd.Tests.Hosts;
+using Espalier.Testing;
+
+namespace Espalier.EndToEnd.Tests;
+
+/// <summary>
+/// The commands under "By hand" in README.md, typed as they stand there, on two hosts. Each host has a /run of its own, since the commands use the
+/// default control socket.
+/// <code>
+///  here 10.1.0.1                       peer 10.2.0.1
+///  eth0 192.0.2.1 ──────── veth ─────── eth0 192.0.2.2
+/// </code>
+/// </summary>
+public sealed class ReadmeTests
+{
+    [Fact]
+    public void ByHand_AsWritten_TwoHostsPingThroughTheTunnel()
+    {
+        Requirements.Need("ping", "openssl", "unshare");
+        var blocks = ByHand();
+        string[] run = blocks[0], configure = blocks[1];
+        Assert.StartsWith("dotnet publish src/Espalier -c Release", run[0], StringComparison.Ordinal); // done by tests/run
+        string daemon = Assert.Single(run, command => command.Contains(" run ", StringComparison.Ordinal));
+        using var here = NetworkNamespace.Create("here");
+        using var peer = NetworkNamespace.Create("peer");
+        here.LinkTo(peer, "eth0", ["192.0.2.1/24"], ["192.0.2.2/24"]);
+        here.Ip("addr add 10.1.0.1/16 dev lo");
+        peer.Ip("addr add 10.2.0.1/16 dev lo");
+        string keys = Path.GetTempFileName();
+        try
+        {
+            using var left = new Host(here, daemon, [.. configure, $"echo KEY1=$KEY1 KEY2=$KEY2 > {keys}"]);
+            Assert.Contains("out (TUN to ESP)", left.Output, StringComparison.Ordinal); // espalier stat
+            string[] same = [.. configure.Where(command => !command.StartsWith("KEY1=", StringComparison.Ordinal)).Select(Mirror)];
+            using var right = new Host(peer, daemon, [$". {keys}", .. same]);
+
+            here.Sh("ping -c 3 -i 0.02 -W 2 -I 10.1.0.1 10.2.0.1").Expect();
+            peer.Sh("ping -c 3 -i 0.02 -W 2 -I 10.2.0.1 10.1.0.1").Expect();
+            string stat = left.Run(configure[^1]);
+            Assert.Matches(@"out \(TUN to ESP\) +6 ", stat);
+            Assert.Matches(@"in \(ESP to TUN\) +6 ", stat);
+        }
+        finally
+        {
+            File.Delete(keys);
+        }
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("run")]
+    [InlineData("exec")]
+    [InlineData("stat")]
+    [InlineData("doctor")]
+    public void Help_OfEveryCommand_IsPrintedAndAnUnknownOptionGetsOneLine(string command)
+    {
+        Requirements.Need();
+        var help = Shell.Run($"{EspalierProgram.Path} {command} --help").Expect();
+        Assert.Equal("", help.Error);
+        Assert.True(help.Output.Split('\n').Length > 8, help.Output);
+        Assert.All(help.Output.Split('\n'), line => Assert.True(line.Length <= 140, line));
+
+        var unknown = Shell.Run($"{EspalierProgram.Path} {command} --no-such-option");
+        Assert.Equal(2, unknown.ExitCode);
+        Assert.Equal("", unknown.Output);
+        Assert.Contains("--no-such-option", Assert.Single(unknown.Error.Split('\n', StringSplitOptions.RemoveEmptyEntries)), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Doctor_OnThisMachine_SaysThatRunWorks()
+    {
+        Requirements.Need();
+        using var host = NetworkNamespace.Create("solo");
+        var result = host.Sh($"{EspalierProgram.Path} doctor").Expect();
+        Assert.Contains("'espalier run' can be expected to work", result.Output, StringComparison.Ordinal);
+    }
+
+    /// <summary>The commands after '#' prompts, block by block; a backslash joins lines.</summary>
+    private static List<string[]> ByHand()
+    {
+        string readme = File.ReadAllText(Path.Combine(EspalierProgram.Root(), "README.md"));
+        int start = readme.IndexOf("\n## By hand", StringComparison.Ordinal);
+        string part = readme[start..readme.IndexOf("\n## ", start + 5, StringComparison.Ordinal)];
+        var blocks = new List<string[]>();
+        foreach (string block in part.Split("```console\n").Skip(1))
+        {
+            string text = block[..block.IndexOf("```", StringComparison.Ordinal)].Replace("\\\n", " ", StringComparison.Ordinal);
+            blocks.Add([.. text.Split('\n').Where(line => line.StartsWith("# ", StringComparison.Ordinal)).Select(line => line[2..])]);
+        }
+
+        Assert.Equal(2, blocks.Count);
+        return blocks;
+    }
+
+    /// <summary>"the peer gets the same two SAs, and the policies mirrored".</summary>
+    private static string Mirror(string command) => !command.Contains(" policy ", StringComparison.Ordinal) ? command
+        : Swap(Swap(command, "192.0.2.1", "192.0.2.2"), "10.1.0.0/16", "10.2.0.0/16");
+
+    private static string Swap(string text, string one, string other) =>
+        text.Replace(one, "\0", StringComparison.Ordinal).Replace(other, one, StringComparison.Ordinal).Replace("\0", other, StringComparison.Ordinal);
+
+    /// <summary>A host with the daemon in the foreground of one shell, and another shell in which the commands are typed.</summary>
+    private sealed class Host : IDisposable
+    {
+        private const string End = "---end---";
+        private readonly Process _shell;
+
+        public Host(NetworkNamespace host, string daemon, string[] commands)
+        {
+            var start = new ProcessStartInfo("ip") { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true };
+            foreach (string argument in new[] { "netns", "exec", host.Name, "unshare", "-m", "bash" })
+            {
+                start.ArgumentList.Add(argument);
+            }
+
+            _shell = Process.Start(start)!;
+            _shell.ErrorDataReceived += (_, _) => { };
+            _shell.BeginErrorReadLine();
+            Run($"mount -t tmpfs none /run && cd {EspalierProgram.Root()}/artifacts/publish/Espalier/release");
+            Run($"({daemon}) > /run/out 2> /run/err & for i in $(seq 250); do grep -qx ready /run/out && break; sleep 0.02; done; cat /run/out /run/err");
+            var output = new StringBuilder();
+            foreach (string command in commands)
+            {
+                output.Append(Run(command));
+            }
+
+            Output = output.ToString();
+        }
+
+        public string Output { get; }
+
+        /// <summary>Types a command; what it prints. It must succeed.</summary>
+        public string Run(string command)
+        {
+            _shell.StandardInput.WriteLine($"{{ {command}\n}} 2>&1; echo \"{End} $?\"");
+            _shell.StandardInput.Flush();
+            var printed = new StringBuilder();
+            while (_shell.StandardOutput.ReadLine() is { } line)
+            {
+                if (line.StartsWith(End, StringComparison.Ordinal))
+                {
+                    Assert.True(line == $"{End} 0", string.Create(CultureInfo.InvariantCulture, $"{command}: {line}\n{printed}"));
+                    return printed.ToString();
+                }
+
+                printed.Append(line).Append('\n');
+            }
+
+            Assert.Fail($"the shell ended at: {command}\n{printed}");
+            return "";
+        }
+
+        public void Dispose()
+        {
+            Run("kill %1; wait; test ! -e /run/espalier.sock");
+            _shell.StandardInput.Close();
+            Assert.True(_shell.WaitForExit(TimeSpan.FromSeconds(10)));
+            _shell.Dispose();
+        }
+    }
+}
