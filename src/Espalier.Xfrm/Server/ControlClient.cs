@@ -105,7 +105,7 @@ internal sealed class ControlClient : IXfrmPeer, IDisposable
             _server.Drop(this);
         }
         else if ((!found.Readable && (found.HangUp || found.Error || found.Invalid)) || _lease.Broken
-            || _lease.WaitingBytes > 2 * _server.Options.MaximumQueuedBytes)
+            || (IsAttached && _lease.WaitingBytes > _server.Options.MaximumQueuedBytes))
         {
             _server.Drop(this);
         }

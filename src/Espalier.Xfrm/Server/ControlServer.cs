@@ -22,6 +22,7 @@ public sealed partial class ControlServer : IXfrmListeners, IDisposable
     private const int MaximumRefusedClients = 32;
     private const int RefusedMilliseconds = 5000;
     private const int AcceptAtATime = 16;
+    private const int LongestSleepMilliseconds = 60_000;
     private const int RetryMilliseconds = 1000;
 
     private readonly IpsecDatabase _database;
@@ -325,7 +326,9 @@ public sealed partial class ControlServer : IXfrmListeners, IDisposable
         {
             long now = _database.Clock.GetUtcNow().ToUnixTimeMilliseconds();
             long left = due > long.MaxValue / 1000 ? int.MaxValue : (long)due * 1000 - now;
-            wait = Math.Clamp(left, 0, wait);
+
+            // Not too long, because the clock of limits may be set while this thread sleeps.
+            wait = Math.Clamp(left, 0, Math.Min(wait, LongestSleepMilliseconds));
         }
 
         return wait == int.MaxValue ? -1 : (int)wait;
