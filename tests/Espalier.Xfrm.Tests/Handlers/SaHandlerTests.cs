@@ -330,110 +330,6 @@ public sealed class SaHandlerTests
     }
 
     [Fact]
-    public void NewAe_SetsReplayAndLifetime_AndNotifies()
-    {
-        using var service = new ServiceHarness();
-        service.Expect(Request.NewSa(change: (ref XfrmUserSaInfo info) => info.ReplayWindow = 32));
-        byte[] request = Ae(XfrmMessage.NewAsyncEvent, Request.Ack | Netlink.Replace)
-            .With(XfrmAttribute.ReplayValue, new XfrmReplayState { OutboundSequence = 9, Sequence = 12, Bitmap = 1 })
-            .With(XfrmAttribute.LifetimeValue, new XfrmLifetimeCurrent { Bytes = 5, Packets = 6, AddTime = 7, UseTime = 8 })
-            .With(XfrmAttribute.ReplayThreshold, 44u);
-
-        service.Expect(request);
-
-        var sa = service.Database.Sad.Find(Id())!;
-        Assert.Equal((9ul, 12ul, 5ul, 6ul, 44u), (sa.OutboundSequence, sa.Replay!.Highest, sa.Usage.Bytes, sa.Usage.Packets, sa.ReplayMaxDifference));
-        var notified = Parsed.All(Assert.Single(service.Notifications).Message)[0];
-        Assert.Equal(XfrmValue.AeCauseUpdate, notified.Body<XfrmAsyncEventId>().Flags);
-        var answer = Parsed.All(service.Expect(Ae(XfrmMessage.GetAsyncEvent, Netlink.Request, XfrmValue.AeReplayThreshold | XfrmValue.AeTimerThreshold)))[0];
-        Assert.Equal(
-            [XfrmAttribute.ReplayValue, XfrmAttribute.LifetimeValue, XfrmAttribute.ReplayThreshold, XfrmAttribute.EventTimerThreshold],
-            answer.Attributes(48).Select(a => (XfrmAttribute)a.Type));
-    }
-
-    [Fact]
-    public void NewAe_OfOtherBitmapSize_IsRefused()
-    {
-        using var service = new ServiceHarness();
-        service.Expect(Request.NewSa().WithReplayEsn(new XfrmReplayStateEsn { BitmapLength = 4, ReplayWindow = 128 }, 0, 0, 0, 0));
-        byte[] Set(XfrmReplayStateEsn state, params uint[] bitmap) =>
-            Ae(XfrmMessage.NewAsyncEvent, Request.Ack | Netlink.Replace).WithReplayEsn(state, bitmap);
-
-        Assert.Contains("too short", service.ExpectError(Set(new XfrmReplayStateEsn { BitmapLength = 4, ReplayWindow = 128 }, 0)).Text, StringComparison.Ordinal);
-        Assert.Contains("size", service.ExpectError(Set(new XfrmReplayStateEsn { BitmapLength = 2, ReplayWindow = 64 }, 0, 0)).Text, StringComparison.Ordinal);
-        Assert.Contains("longer", service.ExpectError(Set(new XfrmReplayStateEsn { BitmapLength = 4, ReplayWindow = 129 }, 0, 0, 0, 0)).Text, StringComparison.Ordinal);
-        service.Expect(Set(new XfrmReplayStateEsn { BitmapLength = 4, ReplayWindow = 96, Sequence = 5 }, 0x10, 0, 0, 0));
-
-        var sa = service.Database.Sad.Find(Id())!;
-        Assert.Equal((96, 5ul), (sa.ReplayWindowSize, sa.Replay!.Highest));
-    }
-
-    [Fact]
-    public void Migrate_MovesSasAndPolicy_KeepingCountersAndKeys()
-    {
-        using var service = new ServiceHarness();
-        service.Expect(Request.NewSa(change: (ref XfrmUserSaInfo info) => (info.ReqId, info.ReplayWindow) = (1, 32)));
-        service.Expect(Request.NewPolicy().With(XfrmAttribute.Template, Request.Template()));
-        var old = service.Database.Sad.Find(Id())!;
-        old.OutboundSequence = 77;
-        old.Usage.Packets = 5;
-        old.Replay!.Commit(9);
-        var migrate = new XfrmUserMigrate
-        {
-            OldSourceAddress = XfrmConversions.FromAddress(InternetAddress.Parse("192.0.2.1")),
-            OldDestinationAddress = XfrmConversions.FromAddress(InternetAddress.Parse("192.0.2.2")),
-            NewSourceAddress = XfrmConversions.FromAddress(InternetAddress.Parse("198.51.100.1")),
-            NewDestinationAddress = XfrmConversions.FromAddress(InternetAddress.Parse("198.51.100.2")),
-            OldFamily = 2,
-            NewFamily = 2,
-            Protocol = 50,
-            Mode = 1,
-            ReqId = 1,
-        };
-
-        service.Expect(Request.PolicyId(XfrmMessage.Migrate, change: (ref XfrmUserPolicyId id) => id.Selector.Protocol = 255)
-            .With(XfrmAttribute.Migrate, migrate)
-            .With(XfrmAttribute.Encapsulation, new XfrmEncapsulationTemplate { Type = 2, SourcePort = 0x9411, DestinationPort = 0x9411 }));
-
-        var moved = Assert.Single(service.Database.Sad.All);
-        Assert.Equal(Id(0x1000, "198.51.100.2"), moved.Id);
-        Assert.Equal(InternetAddress.Parse("198.51.100.1"), moved.Source);
-        Assert.Equal((77ul, 5ul, 9ul), (moved.OutboundSequence, moved.Usage.Packets, moved.Replay!.Highest));
-        Assert.Equal(4500, moved.Encapsulation!.Value.SourcePort);
-        Assert.Equal(Request.Key(20), moved.Algorithms[0].Key);
-        Assert.Equal(SaState.Dead, old.State);
-        var policy = Assert.Single(service.Database.Spd.Policies);
-        Assert.Equal(1u, policy.Index);
-        Assert.Equal(InternetAddress.Parse("198.51.100.2"), policy.Templates[0].Destination);
-        Assert.Equal(XfrmGroup.Migrate, Assert.Single(service.Notifications).Group);
-    }
-
-    [Fact]
-    public void Migrate_OntoATakenIdentity_ChangesNothing()
-    {
-        using var service = new ServiceHarness();
-        service.Expect(Request.NewSa(change: (ref XfrmUserSaInfo info) => info.ReqId = 1));
-        service.Expect(Request.NewSa(destination: "198.51.100.2"));
-        service.Expect(Request.NewPolicy().With(XfrmAttribute.Template, Request.Template()));
-        var migrate = new XfrmUserMigrate
-        {
-            OldSourceAddress = XfrmConversions.FromAddress(InternetAddress.Parse("192.0.2.1")),
-            OldDestinationAddress = XfrmConversions.FromAddress(InternetAddress.Parse("192.0.2.2")),
-            NewSourceAddress = XfrmConversions.FromAddress(InternetAddress.Parse("198.51.100.1")),
-            NewDestinationAddress = XfrmConversions.FromAddress(InternetAddress.Parse("198.51.100.2")),
-            OldFamily = 2,
-            NewFamily = 2,
-            Protocol = 50,
-            Mode = 1,
-        };
-
-        Assert.Equal(LinuxError.NoData, service.ExpectError(Request.PolicyId(XfrmMessage.Migrate).With(XfrmAttribute.Migrate, migrate)).Errno);
-        Assert.Equal(2, service.Database.Sad.Count);
-        Assert.Equal(SaState.Valid, service.Database.Sad.Find(Id())!.State);
-        Assert.Equal(InternetAddress.Parse("192.0.2.2"), service.Database.Spd.Policies.Single().Templates[0].Destination);
-    }
-
-    [Fact]
     public void Zero_Marks_AreAccepted()
     {
         using var service = new ServiceHarness();
@@ -443,18 +339,6 @@ public sealed class SaHandlerTests
 
         Assert.Equal(1, service.Database.Sad.Count);
     }
-
-    private static Request Ae(XfrmMessage type, int header, uint flags = 0) => Request.Of(
-        type,
-        (ref XfrmAsyncEventId id) =>
-        {
-            id.Id.DestinationAddress = XfrmConversions.FromAddress(InternetAddress.Parse("192.0.2.2"));
-            id.Id.Spi = XfrmConversions.Swap(0x1000u);
-            id.Id.Family = 2;
-            id.Id.Protocol = 50;
-            id.Flags = flags;
-        },
-        header);
 
     private static byte[] Attribute<T>(XfrmAttribute type, T value)
         where T : unmanaged => Request.Bare(XfrmMessage.NewSa).With(type, value).Bytes()[16..];

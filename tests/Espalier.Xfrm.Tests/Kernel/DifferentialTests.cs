@@ -1,8 +1,8 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
-using System.Text;
 using Espalier.Xfrm.Messages;
 using Espalier.Xfrm.Messages.Structs;
+using static Espalier.Xfrm.Tests.Kernel.Comparison;
 
 namespace Espalier.Xfrm.Tests.Kernel;
 
@@ -379,84 +379,5 @@ public sealed class DifferentialTests
         byte[] bytes = new byte[Unsafe.SizeOf<T>()];
         MemoryMarshal.Write(bytes, value);
         return bytes;
-    }
-
-    private static void Compare(params byte[][] requests)
-    {
-        using var kernel = new KernelOracle();
-        using var ours = new ServiceHarness();
-        var expected = new StringBuilder();
-        var actual = new StringBuilder();
-        for (int i = 0; i < requests.Length; i++)
-        {
-            string title = $"request {i}, type 0x{(requests[i].Length > 5 ? BitConverter.ToUInt16(requests[i], 4) : 0):x}";
-            var (answers, notifications) = requests[i].Length == 0 ? ([], []) : kernel.Ask(requests[i]);
-            expected.AppendLine(Describe(title, answers, notifications));
-            byte[][] ourAnswers = ours.Handle(requests[i]);
-            actual.AppendLine(Describe(title, ourAnswers, ours.Notifications.Select(notification => notification.Message)));
-        }
-
-        Assert.Equal(expected.ToString(), actual.ToString());
-    }
-
-    private static string Describe(string title, IEnumerable<byte[]> answers, IEnumerable<byte[]> notifications)
-    {
-        var text = new StringBuilder(title).AppendLine();
-        foreach (var message in Parsed.All(answers))
-        {
-            text.Append("  answer ").AppendLine(Describe(message));
-        }
-
-        foreach (var message in Parsed.All(notifications))
-        {
-            text.Append("  event  ").AppendLine(Describe(message));
-        }
-
-        return text.ToString();
-    }
-
-    private static string Describe(Parsed message)
-    {
-        byte[] payload = (byte[])message.Payload.Clone();
-        int flags = message.Flags;
-        if (message.Type == Netlink.Error)
-        {
-            // The quoted request holds the port id, which the kernel puts there; the rule of a length is left out.
-            var attributes = message.ErrorAttributes().Where(attribute => (attribute.Type & Netlink.AttributeTypeMask) != 4);
-            return $"error {message.Errno} flags {flags:x} {string.Join(' ', attributes.Select(a => a.Type == 1 ? $"'{Encoding.UTF8.GetString(a.Value).TrimEnd('\0')}'" : $"{a.Type}:{Convert.ToHexString(a.Value)}"))}";
-        }
-
-        if (message.Type == Netlink.Done)
-        {
-            var attributes = message.Attributes(4).Where(attribute => (attribute.Type & Netlink.AttributeTypeMask) != 4);
-            return $"done {message.Errno} flags {flags:x} {string.Join(' ', attributes.Select(a => $"{a.Type}:{Convert.ToHexString(a.Value)}"))}";
-        }
-
-        ClearTimes((XfrmMessage)message.Type, payload);
-        return $"type {message.Type:x} flags {flags:x} seq {message.Sequence} {Convert.ToHexString(payload)}";
-    }
-
-    private static void ClearTimes(XfrmMessage type, byte[] payload)
-    {
-        const int saTimes = 56 + 24 + 16 + 64 + 16;
-        const int policyTimes = 56 + 64 + 16;
-        switch (type)
-        {
-            case XfrmMessage.NewSa or XfrmMessage.UpdateSa or XfrmMessage.Expire:
-                payload.AsSpan(saTimes, 16).Clear();
-                break;
-            case XfrmMessage.DeleteSa:
-                payload.AsSpan(24 + 4 + saTimes, 16).Clear();
-                break;
-            case XfrmMessage.NewPolicy or XfrmMessage.UpdatePolicy or XfrmMessage.PolicyExpire:
-                payload.AsSpan(policyTimes, 16).Clear();
-                break;
-            case XfrmMessage.DeletePolicy:
-                payload.AsSpan(64 + 4 + policyTimes, 16).Clear();
-                break;
-            case XfrmMessage.NewAsyncEvent:
-                payload.AsSpan(payload.Length - 16, 16).Clear();
-                break;
-        }
     }
 }

@@ -1,0 +1,207 @@
+using Espalier.Io.UnixSockets;
+using Espalier.Xfrm.Client;
+using Espalier.Xfrm.Messages;
+using Espalier.Xfrm.Server;
+using static Espalier.Xfrm.Tests.Server.ControlSocket;
+
+namespace Espalier.Xfrm.Tests.Server;
+
+/// <summary>What a client may not do to the server: garbage, hang-ups, requests too long, not reading, too many connections.</summary>
+public sealed class BoundsTests
+{
+    [Fact]
+    public void Garbage_AndHangUps_LeaveTheServerServing()
+    {
+        using var server = new ServerHarness();
+        using var good = server.Connect();
+        var random = new Random(3);
+        for (int i = 0; i < 300; i++)
+        {
+            using var connection = UnixConnection.Connect(server.Path);
+            byte[] bytes = new byte[random.Next(1, 3000)];
+            random.NextBytes(bytes);
+            if (i % 3 == 0)
+            {
+                var (a, b) = UnixConnection.Pair(datagram: true);
+                connection.Send(Attach(), b.Descriptor);
+                a.Send(bytes);
+                a.Send(Request.Bare(XfrmMessage.GetSa, Netlink.Request | Netlink.Dump));
+                (i % 2 == 0 ? a : b).Dispose();
+                a.Dispose();
+                b.Dispose();
+            }
+            else
+            {
+                connection.Send(bytes);
+                connection.Send(((byte[])Request.NewSa()).AsSpan(0, 100));
+            }
+        }
+
+        Assert.Empty(good.DumpSas());
+        ServerHarness.Until(() => server.Server.Counters.Clients == 1, "the others are gone");
+        Assert.DoesNotContain(server.Log, line => line.StartsWith("3005", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void Requests_TooLong_AreRefused()
+    {
+        using var server = new ServerHarness();
+        using var lease = UnixConnection.Connect(server.Path);
+        var (a, b) = UnixConnection.Pair(datagram: true);
+        using (a)
+        using (b)
+        {
+            Assert.Equal(0, lease.Send(Attach(), b.Descriptor));
+            Assert.Equal(0, Next(lease).Errno);
+
+            Assert.Equal(0, a.Send(new byte[70_000]));
+
+            Assert.Equal((uint)LinuxError.MessageTooLong, Next(lease).Body<uint>());
+        }
+
+        using var direct = UnixConnection.Connect(server.Path);
+        Assert.Equal(0, direct.Send(new byte[70_000]));
+        Assert.Equal(LinuxError.MessageTooLong, Next(direct).Errno);
+        Assert.Equal(2, server.Server.Counters.Malformed);
+    }
+
+    [Fact]
+    public void Dump_OfManyEntriesToASlowReader_TakesBoundedMemory()
+    {
+        const int count = 10_000;
+        using var server = new ServerHarness();
+        using var writer = server.Connect();
+        for (uint i = 0; i < count; i++)
+        {
+            writer.AddPolicy(new PolicyRequest
+            {
+                Selector = new Ipsec.Spd.TrafficSelector(
+                    new Wire.Addresses.AddressPrefix(Wire.Addresses.InternetAddress.Parse("10.0.0.0") with { Bits = 0x0a000000 + i }, 32),
+                    Wire.Addresses.AddressPrefix.AllIPv4, 0, 0, 0, 0, 0),
+                Direction = Ipsec.Spd.PolicyDirection.Out,
+            });
+        }
+
+        var algorithms = new[] { new Ipsec.Algorithms.AlgorithmSpec(Ipsec.Algorithms.AlgorithmKind.Aead, "rfc4106(gcm(aes))", Request.Key(20), 128) };
+        for (uint i = 0; i < count; i++)
+        {
+            writer.AddSa(new SaRequest
+            {
+                Source = Wire.Addresses.InternetAddress.Parse("192.0.2.1"),
+                Destination = Wire.Addresses.InternetAddress.Parse("192.0.2.2"),
+                Spi = new Ipsec.Spi(0x1000 + i),
+                Algorithms = algorithms,
+            });
+        }
+
+        foreach (var type in (XfrmMessage[])[XfrmMessage.GetSa, XfrmMessage.GetPolicy])
+        {
+            using var slow = UnixConnection.Connect(server.Path);
+            Assert.Equal(0, slow.Send(Request.Bare(type, Netlink.Request | Netlink.Dump)));
+            // Others are served while the slow one does not read, and what waits for it stays small.
+            writer.DeleteSa(new Ipsec.Sad.SaIdentity(new Ipsec.Spi(0x1000), Wire.Addresses.InternetAddress.Parse("192.0.2.2")));
+            writer.AddSa(new SaRequest
+            {
+                Source = Wire.Addresses.InternetAddress.Parse("192.0.2.1"),
+                Destination = Wire.Addresses.InternetAddress.Parse("192.0.2.2"),
+                Spi = new Ipsec.Spi(0x1000),
+                Algorithms = algorithms,
+            });
+            Assert.InRange(server.OnLoop(() => server.Server.WaitingBytes), 0, 4096);
+
+            int entries = 0;
+            int largest = 0;
+            bool done = false;
+            byte[] buffer = new byte[64 * 1024];
+            while (!done)
+            {
+                Assert.True(slow.WaitReadable(10_000));
+                var received = slow.Receive(buffer);
+                largest = Math.Max(largest, received.Length);
+                foreach (var message in Parsed.All(buffer[..received.Length]))
+                {
+                    done |= message.Type == Netlink.Done;
+                    entries += message.Type == Netlink.Done ? 0 : 1;
+                }
+            }
+
+            Assert.InRange(entries, count - 1, count);
+            Assert.InRange(largest, 1, 4096);
+        }
+    }
+
+    [Fact]
+    public void SecondDump_WhileOneRuns_IsBusy()
+    {
+        using var server = new ServerHarness();
+        using var writer = server.Connect();
+        for (uint i = 0; i < 3000; i++)
+        {
+            writer.AllocateSpi(Wire.Addresses.InternetAddress.Parse("192.0.2.1"), Wire.Addresses.InternetAddress.Parse("192.0.2.2"), 0x1000 + i, 0x1000 + i);
+        }
+
+        using var slow = UnixConnection.Connect(server.Path);
+        Assert.Equal(0, slow.Send(Request.Bare(XfrmMessage.GetSa, Netlink.Request | Netlink.Dump)));
+        Assert.Equal(0, slow.Send(Request.Bare(XfrmMessage.GetSa, Netlink.Request | Netlink.Dump)));
+
+        var messages = new List<Parsed>();
+        while (!messages.Any(message => message.Type == Netlink.Done) || !messages.Any(message => message.Type == Netlink.Error))
+        {
+            Assert.True(slow.WaitReadable(10_000));
+            byte[] buffer = new byte[8192];
+            messages.AddRange(Parsed.All(buffer[..slow.Receive(buffer).Length]));
+        }
+
+        Assert.Equal(LinuxError.Busy, messages.Single(message => message.Type == Netlink.Error).Errno);
+        Assert.Equal(3000, messages.Count(message => message.Type == (ushort)XfrmMessage.NewSa));
+    }
+
+    [Fact]
+    public void Notifications_ToAClientThatDoesNotRead_AreLostAndCounted()
+    {
+        using var server = new ServerHarness(new ControlServerOptions { Path = Unused(), MaximumQueuedBytes = 20_000 });
+        using var deaf = server.Connect();
+        using var writer = server.Connect();
+        deaf.Subscribe(XfrmGroup.Sa);
+        var id = new Ipsec.Sad.SaIdentity(new Ipsec.Spi(0x1000), Wire.Addresses.InternetAddress.Parse("192.0.2.2"));
+        for (int i = 0; i < 1000; i++)
+        {
+            writer.AddSa(new SaRequest
+            {
+                Source = Wire.Addresses.InternetAddress.Parse("192.0.2.1"),
+                Destination = id.Destination,
+                Spi = id.Spi,
+                Algorithms = [new Ipsec.Algorithms.AlgorithmSpec(Ipsec.Algorithms.AlgorithmKind.Aead, "rfc4106(gcm(aes))", Request.Key(20), 128)],
+            });
+            writer.DeleteSa(id);
+        }
+
+        // Counters of the control thread are read once it has nothing more to do.
+        long lost = server.OnLoop(() => server.Server.Counters.NotificationsLost);
+        for (long left = 2000 - lost; left > 0; left--)
+        {
+            Assert.NotNull(deaf.Receive(10_000));
+        }
+
+        Assert.Null(deaf.Receive(0));
+        Assert.InRange(server.Server.Counters.NotificationsLost, 1, 2000);
+        Assert.Single(server.Log, line => line.StartsWith("3004", StringComparison.Ordinal));
+        Assert.Empty(deaf.DumpSas());
+    }
+
+    [Fact]
+    public void Clients_BeyondTheLimit_AreTurnedAway()
+    {
+        using var server = new ServerHarness(new ControlServerOptions { Path = Unused(), MaximumClients = 3 });
+        using var one = server.Connect();
+        using var two = server.Connect();
+        using var three = server.Connect();
+        three.DumpSas();
+        using var four = UnixConnection.Connect(server.Path);
+
+        ServerHarness.Until(() => server.Server.Counters.TooMany == 1, "the fourth is turned away");
+        Assert.True(four.WaitReadable(5000));
+        Assert.Equal(UnixReceiveOutcome.Closed, four.Receive(new byte[100]).Outcome);
+        one.DumpSas();
+    }
+}
