@@ -112,14 +112,29 @@ internal static class QuickReport
 
     private static IEnumerable<(string Reason, long Count)> DropsOf(JsonObject stat)
     {
-        foreach (string section in (string[])["drops", "kernelDrops"])
+        foreach (var (reason, count) in Counts(stat, "drops"))
         {
-            foreach (var (reason, count) in stat[section]?.AsObject() ?? [])
+            yield return (reason, count);
+        }
+
+        foreach (var (queue, count) in Counts(stat, "kernelDrops"))
+        {
+            switch (queue)
             {
-                if (count is JsonValue value && value.TryGetValue(out long packets) && packets > 0)
-                {
-                    yield return (reason, packets);
-                }
+                case "tun": yield return ("by the kernel: TUN queue full", count); break;
+                case "sockets": yield return ("by the kernel: socket queue full", count); break;
+                case "guard": yield return ("by nftables: in clear for a protected selector", count); break;
+            }
+        }
+    }
+
+    private static IEnumerable<(string Name, long Count)> Counts(JsonObject stat, string section)
+    {
+        foreach (var (name, count) in stat[section]?.AsObject() ?? [])
+        {
+            if (count is JsonValue value && value.TryGetValue(out long packets) && packets > 0)
+            {
+                yield return (name, packets);
             }
         }
     }

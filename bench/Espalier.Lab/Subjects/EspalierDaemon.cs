@@ -45,7 +45,8 @@ internal sealed class EspalierDaemon : IAsyncDisposable
     {
         if (!_process.HasExited)
         {
-            using var kill = Process.Start("kill", ["-TERM", $"{_process.Id}"]);
+            // The shell's own kill: a program of that name is not everywhere.
+            using var kill = Process.Start("sh", ["-c", $"kill -TERM {_process.Id}"]);
             await kill.WaitForExitAsync().ConfigureAwait(false);
         }
 
