@@ -36,6 +36,47 @@ public sealed class AcquireTests
         Assert.Equal(7, hosts.MoonDaemon.Drops("OutboundNoSa"));
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Policies_SeveralWithoutSa_OneAcquireForEachTemplate(bool outer6)
+    {
+        Requirements.Need("ping");
+        using var hosts = new TwoHosts();
+        string near = TwoHosts.Outer(1, outer6), far = TwoHosts.Outer(2, outer6);
+        for (int n = 1; n <= 3; n++)
+        {
+            hosts.MoonDaemon.Exec($"ip xfrm policy add src fd01::/64 dst fd02:{n}::/64 dir out tmpl src {near} dst {far} proto esp reqid {n} mode tunnel").Expect();
+        }
+
+        using var monitor = new XfrmMonitor(hosts.Moon, hosts.MoonDaemon).WaitUntilSubscribed(hosts.MoonDaemon);
+        for (int n = 1; n <= 3; n++)
+        {
+            hosts.Moon.Sh($"ping -c 3 -i 0.02 -W 0.2 -I fd01::1 fd02:{n}::1");
+        }
+
+        monitor.Expect("acquire", 3);
+        Assert.Equal(3, monitor.Count("acquire"));
+        Assert.Equal(3, monitor.Count($"src {near} dst {far}"));
+        Assert.Equal(9, hosts.MoonDaemon.Drops("OutboundNoSa"));
+        Assert.Equal("SAD count 3", hosts.MoonDaemon.Exec("ip xfrm state count").Expect().Output.Trim());
+    }
+
+    [Fact]
+    public void Monitor_OfReplayStates_IsToldWhileTrafficFlows()
+    {
+        Requirements.Need("ping");
+        using var hosts = new TwoHosts();
+        hosts.Key(outer6: false, inner6: false, udp: true);
+        using var monitor = new XfrmMonitor(hosts.Moon, hosts.MoonDaemon, "xfrm monitor aevent");
+
+        Assert.True(XfrmMonitor.WaitFor(() =>
+        {
+            hosts.Moon.Sh("ping -c 10 -i 0.01 -W 1 -I 10.1.0.1 10.2.0.1").Expect();
+            return monitor.Text.Contains("Async event", StringComparison.Ordinal);
+        }), monitor.Text);
+    }
+
     [Fact]
     public void Policy_WithoutListener_NoLarvalSa()
     {

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Net.Sockets;
 using System.Text;
 using Espalier.EndToEnd.Tests.Hosts;
 using Espalier.Testing;
@@ -56,6 +57,68 @@ public sealed class ClientTests
         // The statistics' own connection is the only one left.
         Assert.True(XfrmMonitor.WaitFor(() => (int)daemon.Stat()["controlSocket"]!["clients"]! == 1));
         Assert.Equal(0, daemon.Stop());
+    }
+
+    [Fact]
+    public void Connections_MoreThanMay_AreTurnedAwayUntilOthersGo()
+    {
+        Requirements.Need();
+        using var host = NetworkNamespace.Create("solo");
+        using var daemon = EspalierProgram.Start(host);
+        var idle = host.Run(() => Enumerable.Range(0, 256).Select(_ => Connect(daemon.Control)).ToList());
+        try
+        {
+            var refused = daemon.Exec("ip xfrm state count");
+            Assert.NotEqual(0, refused.ExitCode);
+            Assert.Contains("does not take requests", refused.Error, StringComparison.Ordinal);
+        }
+        finally
+        {
+            idle.ForEach(connection => connection.Dispose());
+        }
+
+        Assert.True(XfrmMonitor.WaitFor(() => daemon.Exec("ip xfrm state count").ExitCode == 0));
+        Assert.True((int)daemon.Stat()["controlSocket"]!["tooMany"]! > 0);
+    }
+
+    [Fact]
+    public void Connection_GarbageInEveryLength_IsAnsweredOrCountedAndChangesNothing()
+    {
+        Requirements.Need();
+        using var host = NetworkNamespace.Create("solo");
+        using var daemon = EspalierProgram.Start(host);
+        daemon.Exec($"ip xfrm state add src 192.168.0.1 dst 192.168.0.2 proto esp spi 0x100 mode tunnel {Key}").Expect();
+        var random = new Random(4303);
+        host.Run(() =>
+        {
+            for (int i = 0; i < 400; i++)
+            {
+                using var connection = Connect(daemon.Control);
+                byte[] datagram = new byte[1 + random.Next(i < 200 ? 64 : 600)];
+                random.NextBytes(datagram);
+                if (i % 2 == 0 && datagram.Length >= 16)
+                {
+                    // A header that is right, with a request that exists, and anything behind it; none that deletes.
+                    BitConverter.TryWriteBytes(datagram, datagram.Length);
+                    BitConverter.TryWriteBytes(datagram.AsSpan(4), (ushort)(i % 4 == 0 ? 0x10 : 0x12));
+                    BitConverter.TryWriteBytes(datagram.AsSpan(6), (ushort)5);
+                }
+
+                connection.Send(datagram);
+            }
+        });
+
+        Assert.Contains("0x00000100", daemon.Exec("ip xfrm state").Expect().Output, StringComparison.Ordinal);
+        Assert.Equal("SAD count 1", daemon.Exec("ip xfrm state count").Expect().Output.Trim());
+        Assert.True((int)daemon.Stat()["controlSocket"]!["malformed"]! > 0);
+        Assert.DoesNotContain("xception", daemon.Log, StringComparison.Ordinal);
+    }
+
+    private static Socket Connect(string control)
+    {
+        var socket = new Socket(AddressFamily.Unix, SocketType.Seqpacket, ProtocolType.Unspecified);
+        socket.Connect(new UnixDomainSocketEndPoint(control));
+        return socket;
     }
 
     [Fact]

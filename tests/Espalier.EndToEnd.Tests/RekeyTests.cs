@@ -43,6 +43,32 @@ public sealed partial class RekeyTests
     }
 
     [Fact]
+    public async Task Policies_UpdatedUnderAHundredPingsASecond_LoseNothingAndLeakNothing()
+    {
+        Requirements.Need("ping", "tcpdump");
+        using var hosts = new TwoHosts();
+        hosts.Key(outer6: false, inner6: false, udp: true);
+        using var capture = new PacketCapture(hosts.Moon, "eth0", "icmp");
+        using var ping = hosts.Moon.Start("ping -c 120 -i 0.01 -W 2 -q -I 10.1.0.1 10.2.0.1");
+        var output = ping.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
+        const string Template = "tmpl src 192.168.0.1 dst 192.168.0.2 proto esp reqid 1 mode tunnel";
+        for (int round = 1; round <= 6; round++)
+        {
+            hosts.MoonDaemon.Exec(string.Create(CultureInfo.InvariantCulture, $"ip xfrm policy update src 10.1.0.0/16 dst 10.2.0.0/16 dir out priority {100 + round} {Template}")).Expect();
+            // A narrower one beside it, with a route of its own, comes and goes; and one for another destination.
+            hosts.MoonDaemon.Exec($"ip xfrm policy add src 10.1.0.1/32 dst 10.2.0.1/32 dir out priority 9 {Template}").Expect();
+            hosts.MoonDaemon.Exec($"ip xfrm policy add src 10.1.0.0/16 dst 10.5.0.0/16 dir out {Template}").Expect();
+            hosts.MoonDaemon.Exec("ip xfrm policy delete src 10.1.0.1/32 dst 10.2.0.1/32 dir out").Expect();
+            hosts.MoonDaemon.Exec("ip xfrm policy delete src 10.1.0.0/16 dst 10.5.0.0/16 dir out").Expect();
+        }
+
+        string text = await output;
+        Assert.Contains("120 packets transmitted, 120 received", text, StringComparison.Ordinal);
+        capture.Finish();
+        Assert.Empty(capture.Frames());
+    }
+
+    [Fact]
     public void Associations_SeveralOfOneReqid_TheNewestThatIsNotDyingIsUsed()
     {
         Requirements.Need("ping");
