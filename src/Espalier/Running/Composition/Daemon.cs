@@ -5,6 +5,7 @@ using Espalier.Io;
 using Espalier.Io.Host;
 using Espalier.Io.Interop;
 using Espalier.Ipsec;
+using Espalier.Ipsec.Spd;
 using Espalier.Routing;
 using Espalier.Running.Logging;
 using Espalier.Statistics;
@@ -80,7 +81,7 @@ internal sealed class Daemon : IDisposable
     {
         using (_database.Freeze())
         {
-            int policies = Enum.GetValues<Ipsec.Spd.PolicyDirection>().Sum(_database.Spd.Count);
+            int policies = Enum.GetValues<PolicyDirection>().Sum(_database.Spd.Count);
             return $"{_database.Sad.Count} SAs, {policies} policies, {_dataPlane?.Counters.Read(TrafficCounter.OutboundPackets)} packets out, {_dataPlane?.Counters.Read(TrafficCounter.InboundPackets)} in";
         }
     }
@@ -123,8 +124,17 @@ internal sealed class Daemon : IDisposable
         _control.Statistics = document.Write;
         _control.PathMtuLearnt = learnt => _routing.LearnPathMtu(learnt.Association!, learnt.PathMtu);
         _control.Loop.Register(_routing.PollDescriptor, static () => { });
-        _control.Loop.EachTurn = _routing.Process;
+        var trim = new HeapTrim(Entries, HeapTrim.Collect);
+        _control.Loop.EachTurn = () =>
+        {
+            int wait = _routing.Process();
+            trim.Look();
+            return wait;
+        };
     }
+
+    private int Entries() => _database.Sad.Count
+        + _database.Spd.Count(PolicyDirection.In) + _database.Spd.Count(PolicyDirection.Out) + _database.Spd.Count(PolicyDirection.Forward);
 
     private void TakeTable()
     {
