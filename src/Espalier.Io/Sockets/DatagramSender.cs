@@ -58,13 +58,14 @@ internal sealed unsafe class DatagramSender(SafeDescriptor descriptor, IpVersion
     }
 
     /// <summary>
-    /// PROBE sets DF and leaves the path MTU that the kernel learnt aside, since ICMP errors reach it unverified; DONT clears DF and lets the
-    /// kernel (IPv6: this host as source) fragment.
+    /// PROBE sets DF and leaves the path MTU that the kernel learnt aside, since ICMP errors reach it unverified. Without DF, OMIT does the same in
+    /// IPv4: this host fragments what exceeds its interface, routers the rest. Not DONT: with it a UDP socket gets no reports of path MTUs, also
+    /// not those about packets that it sent with DF before. In IPv6 only the source fragments, to what the kernel learnt: DONT.
     /// </summary>
     private int Switch(bool dontFragment)
     {
         int errno = version == IpVersion.IPv4
-            ? SocketOptions.TrySet(descriptor, Ip.IPPROTO_IP, Ip.IP_MTU_DISCOVER, dontFragment ? Ip.IP_PMTUDISC_PROBE : Ip.IP_PMTUDISC_DONT)
+            ? SocketOptions.TrySet(descriptor, Ip.IPPROTO_IP, Ip.IP_MTU_DISCOVER, dontFragment ? Ip.IP_PMTUDISC_PROBE : Ip.IP_PMTUDISC_OMIT)
             : SocketOptions.TrySet(descriptor, Ip.IPPROTO_IPV6, Ip.IPV6_MTU_DISCOVER, dontFragment ? Ip.IPV6_PMTUDISC_PROBE : Ip.IPV6_PMTUDISC_DONT);
         if (errno == 0)
         {

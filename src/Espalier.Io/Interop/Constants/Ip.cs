@@ -28,6 +28,7 @@ internal static class Ip
     internal const int IP_PMTUDISC_WANT = 1;
     internal const int IP_PMTUDISC_DO = 2;
     internal const int IP_PMTUDISC_PROBE = 3;
+    internal const int IP_PMTUDISC_OMIT = 5;
 
     // Options of IPPROTO_IPV6
     internal const int IPV6_MTU_DISCOVER = 23;
