@@ -170,8 +170,10 @@ public sealed partial class RoutingController
             return 0;
         }
 
+        // Not route.Mtu: there the kernel puts what any ICMP error has told it, forged or not.
         int device = _netlink.GetLink(route.OutputInterface).Mtu;
-        return route.Mtu != 0 ? Math.Min(route.Mtu, device) : device;
+        int configured = _netlink.QueryConfiguredMtu(destination, source, _options.Mark);
+        return configured != 0 ? Math.Min(configured, device) : device;
     }
 
     private void UpdatePath(InternetAddress destination)

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Espalier.Io.Interop;
 using Espalier.Wire.Addresses;
 
@@ -47,13 +48,23 @@ public sealed partial class RouteNetlink
     /// The route that the kernel takes for a packet to <paramref name="destination"/> with this firewall mark, with the source it has or would get;
     /// null where there is none.
     /// </summary>
-    public RouteEntry? QueryRoute(InternetAddress destination, InternetAddress source, uint mark)
+    public RouteEntry? QueryRoute(InternetAddress destination, InternetAddress source, uint mark) => QueryRoute(destination, source, mark, 0);
+
+    /// <summary>
+    /// The MTU that is configured with that route; 0 = none. Unlike <see cref="RouteEntry.Mtu"/> of the route found, it never is what the kernel
+    /// learnt from ICMP errors, which it does not verify as we do.
+    /// </summary>
+    public int QueryConfiguredMtu(InternetAddress destination, InternetAddress source, uint mark) =>
+        QueryRoute(destination, source, mark, Rtnetlink.RTM_F_FIB_MATCH)?.Mtu ?? 0;
+
+    private RouteEntry? QueryRoute(InternetAddress destination, InternetAddress source, uint mark, uint flags)
     {
         var writer = Start();
         var header = writer.Begin(Rtnetlink.RTM_GETROUTE, 0, RouteHeaderLength);
         header[0] = FamilyOf(destination.Version);
         header[1] = (byte)destination.BitLength;
         header[2] = (byte)(source.IsUnspecified ? 0 : source.BitLength);
+        MemoryMarshal.Write(header[8..], flags);
         writer.Attribute(Rtnetlink.RTA_DST, destination);
         if (!source.IsUnspecified)
         {

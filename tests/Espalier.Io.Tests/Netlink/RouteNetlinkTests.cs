@@ -148,6 +148,22 @@ public sealed class RouteNetlinkTests
         Assert.Null(netlink.QueryRoute(InternetAddress.Parse("192.0.2.1"), default, 0));
     });
 
+    [Theory]
+    [InlineData(IpVersion.IPv4, "10.9.0.1/24", "10.8.0.0/16", "10.8.0.1")]
+    [InlineData(IpVersion.IPv6, "fd09::1/64", "fd08::/64", "fd08::1")]
+    public void Query_ConfiguredMtu_IsThatOfTheTable(IpVersion version, string address, string prefix, string destination) => InNamespace((netlink, link) =>
+    {
+        netlink.SetLink(link, new LinkChange { Up = true });
+        netlink.AddAddress(link, AddressPrefix.Parse(address));
+        var route = new RouteEntry(AddressPrefix.Parse(prefix), 254) { OutputInterface = link, Protocol = Protocol, Mtu = 1400, Scope = (byte)(version == IpVersion.IPv4 ? 253 : 0) };
+        Assert.Empty(netlink.ApplyRoutes([new(RouteOperation.Replace, route)]));
+        var near = AddressPrefix.Parse(address).Address;
+
+        Assert.Equal(1400, netlink.QueryConfiguredMtu(InternetAddress.Parse(destination), near, 0));
+        Assert.Equal(0, netlink.QueryConfiguredMtu(InternetAddress.Parse(version == IpVersion.IPv4 ? "10.9.0.7" : "fd09::7"), near, 0));
+        Assert.Equal(0, netlink.QueryConfiguredMtu(InternetAddress.Parse(version == IpVersion.IPv4 ? "192.0.2.1" : "2001:db8::1"), default, 0));
+    });
+
     [Fact]
     public void Refusal_InTheKernelsWords_IsInTheMessage() => InNamespace((netlink, link) =>
     {

@@ -17,6 +17,9 @@ internal static class Rtnetlink
     internal const ushort RTM_DELRULE = 33;
     internal const ushort RTM_GETRULE = 34;
 
+    /// <summary>Flag of RTM_GETROUTE: the answer is the entry of the table, not the route made from it.</summary>
+    internal const uint RTM_F_FIB_MATCH = 0x2000;
+
     // Multicast groups
     internal const int RTNLGRP_LINK = 1;
     internal const int RTNLGRP_IPV4_IFADDR = 5;
