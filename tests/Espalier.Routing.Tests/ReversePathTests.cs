@@ -1,6 +1,7 @@
 using System.Net.Sockets;
 using Espalier.Ipsec.Spd;
 using Espalier.Routing.Tests.Hosts;
+using Espalier.Testing;
 using static Espalier.Routing.Tests.Hosts.Build;
 
 namespace Espalier.Routing.Tests;
@@ -56,6 +57,31 @@ public sealed class ReversePathTests
         Assert.Equal(0, host.Tunnel.Send(TestPackets.Udp4("10.2.0.5", "10.1.0.7", 5000)));
 
         Assert.True(server.Receives());
+    }
+
+    [Fact]
+    public void Gateway_PacketInClearThatNoPolicyCovers_IsForwardedAndTheWayBackIsCaught()
+    {
+        // The policy covers TCP only. The way back to 10.2.0.5 leads into the TUN all the same, where the data plane sends on in clear what is not TCP;
+        // so the mark on arrival must satisfy rp_filter without exempting the packet itself from the catch.
+        using var host = Strict();
+        using var behind = NetworkNamespace.Create("behind");
+        host.Host.LinkTo(behind, "lan0", ["10.1.0.1/24"], ["10.1.0.7/24"]);
+        behind.Ip("route add default via 10.1.0.1");
+        host.Host.Sysctl("ipv4/ip_forward", "1");
+        host.Host.Ip("route add 10.2.0.0/16 via 192.168.0.2");
+        host.Peer.Ip("route add 10.1.0.0/16 via 192.168.0.1");
+        host.Peer.Ip("address add 10.2.0.5/32 dev lo");
+        host.Add(
+            Policy(PolicyDirection.Out, Selector("10.1.0.0/16", "10.2.0.0/16", 6)),
+            Policy(PolicyDirection.Forward, Selector("10.2.0.0/16", "10.1.0.0/16", 6)));
+        host.FlushGuard();
+        using var server = behind.Listen(5000);
+
+        host.Peer.SendUdp("10.2.0.5", "10.1.0.7", 5000);
+
+        Assert.True(server.Receives());
+        Assert.Equal(default, host.GuardCounters());
     }
 
     [Theory]

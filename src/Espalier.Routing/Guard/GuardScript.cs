@@ -6,8 +6,8 @@ namespace Espalier.Routing.Guard;
 /// <summary>
 /// The fixed part of the nftables: hooks and exemptions, around the chains of the policies (<see cref="GuardGroup"/>).
 /// <code>
-/// prerouting  310  arrive     IPv4, not from the TUN, for this host: mark M for the look-ups of rp_filter
-/// input      −310  delivered  mark off
+/// prerouting  310  arrive     IPv4, not from the TUN and not into it: mark M for the look-ups of rp_filter
+/// input      −310  delivered  mark off          forward   −310  routed     mark off
 /// prerouting −310, −250  arrive_6, arrived_6   the same around the rp_filter of IPv6 firewalls, which stands in between
 /// input       300  inbound    in policies          output   300  outbound   out policies
 /// forward    −300  forwarded  fwd policies, if it came in clear; out policies, if it is to leave in clear
@@ -86,7 +86,9 @@ internal sealed class GuardScript(RoutingOptions options)
 
     /// <summary>
     /// Makes the mark on arrival, in the table that is there. It is on a packet for as short as possible: in IPv4 from the end of prerouting, where
-    /// addresses are translated, to the start of input, so that only rp_filter sees it; in IPv6, whose kernel has no rp_filter, around the raw
+    /// addresses are translated, to the start of input or forward, so that only rp_filter and the look-up of the route see it. The latter would exempt
+    /// the packet from the catch, so a packet that is to be forwarded gets it only if the way back to its source leads into the TUN and its own does
+    /// not. In IPv6, whose kernel has no rp_filter, around the raw
     /// table, where firewalls have theirs. So no rule that saves marks to connections can save this one.
     /// </summary>
     internal string CreateMark() => $$"""
@@ -95,15 +97,21 @@ internal sealed class GuardScript(RoutingOptions options)
                 type filter hook prerouting priority 310; policy accept;
                 iifname { "lo", {{Tunnel}} } accept
                 meta nfproto ipv4 meta mark 0 fib daddr type {{LocalTypes}} meta mark set {{Mark}}
+                meta nfproto ipv4 meta mark 0 fib saddr oifname {{Tunnel}} fib daddr oifname != {{Tunnel}} meta mark set {{Mark}}
             }
             chain delivered {
                 type filter hook input priority -310; policy accept;
                 meta mark {{Mark}} meta mark set 0
             }
+            chain routed {
+                type filter hook forward priority -310; policy accept;
+                meta nfproto ipv4 meta mark {{Mark}} meta mark set 0
+            }
             chain arrive_6 {
                 type filter hook prerouting priority -310; policy accept;
                 iifname { "lo", {{Tunnel}} } accept
                 meta nfproto ipv6 meta mark 0 fib daddr type {{LocalTypes}} meta mark set {{Mark}}
+                meta nfproto ipv6 meta mark 0 fib saddr oifname {{Tunnel}} fib daddr oifname != {{Tunnel}} meta mark set {{Mark}}
             }
             chain arrived_6 {
                 type filter hook prerouting priority -250; policy accept;
