@@ -1,0 +1,323 @@
+using System.Buffers.Binary;
+using System.Globalization;
+using Espalier.EndToEnd.Tests.Hosts;
+
+namespace Espalier.EndToEnd.Tests;
+
+/// <summary>
+/// Traffic between hosts behind the gateways (see <see cref="Gateways"/>): the policies of RFC 4301 §5 in every direction, what no policy covers,
+/// and ICMP errors, all under strict rp_filter.
+/// </summary>
+public sealed class ForwardingTests(Gateways hosts) : IClassFixture<Gateways>, IDisposable
+{
+    private const string NotEsp = "not (udp port 4500) and not (ip proto 50) and not (ip6 proto 50) and not arp and not (icmp6 and ip6[40] >= 133)";
+
+    /// <summary>Outer and inner family, encapsulation.</summary>
+    public static TheoryData<bool, bool, bool> Combinations => HeaderTests.Combinations;
+
+    [Theory]
+    [MemberData(nameof(Combinations))]
+    public void Forwarded_PingTcpAndUdp_PassOnlyAsEsp(bool outer6, bool inner6, bool udp)
+    {
+        Requirements.Need("iperf3");
+        hosts.Key(outer6, inner6, udp);
+        using var clear = new PacketCapture(hosts.Router, "wanb", Clear(inner6));
+
+        hosts.Ping(inner6, count: 3).Expect();
+        hosts.Bob.Sh($"ping -n -c 3 -i 0.02 -W 2 {Gateways.AliceAt(inner6)}").Expect();
+        using var server = hosts.Bob.Start($"iperf3 -s -B {Gateways.BobAt(inner6)}");
+        TunnelTests.WaitForListener(hosts.Bob, 5201);
+        hosts.Alice.Sh($"iperf3 -c {Gateways.BobAt(inner6)} -n 1M --connect-timeout 3000").Expect();
+        string lost = hosts.Alice.Sh($"iperf3 -c {Gateways.BobAt(inner6)} -u -b 4M -l 1200 -n 120K --connect-timeout 3000").Expect().Output;
+        server.Kill();
+        server.WaitForExit();
+
+        Assert.Contains("(0%)", lost, StringComparison.Ordinal);
+        clear.Finish();
+        Assert.Empty(clear.Frames());
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Inbound_LocalDestination_NeedsTheInPolicyAndOthersTheFwdPolicy(bool inner6)
+    {
+        hosts.Key(inner6: inner6);
+        string selector = $"src {Gateways.AliceNet(inner6)} dst {Gateways.BobNet(inner6)}", gateway = inner6 ? "fd02::1" : "10.2.0.1";
+        hosts.SunDaemon.Exec($"ip xfrm policy delete {selector} dir fwd").Expect();
+
+        AssertDropped("InboundNoPolicy", () => hosts.Ping(inner6, count: 2, wait: "0.2"), 2);
+        hosts.Alice.Sh($"ping -n -c 1 -W 2 {gateway}").Expect();
+
+        hosts.Key(inner6: inner6);
+        hosts.SunDaemon.Exec($"ip xfrm policy delete {selector} dir in").Expect();
+        AssertDropped("InboundNoPolicy", () => hosts.Alice.Sh($"ping -n -c 2 -i 0.02 -W 0.2 {gateway}"), 2);
+        hosts.Ping(inner6).Expect();
+    }
+
+    [Fact]
+    public void Inbound_AddressAddedAndRemoved_ChangesBetweenInAndFwd()
+    {
+        // Local addresses are followed through rtnetlink: with 10.2.0.77 on sun itself the in policy decides, without it fwd.
+        hosts.Key();
+        hosts.SunDaemon.Exec($"ip xfrm policy delete src {Gateways.AliceNet(false)} dst {Gateways.BobNet(false)} dir fwd").Expect();
+        hosts.Sun.Ip("addr add 10.2.0.77/32 dev lo");
+        try
+        {
+            hosts.Alice.Sh("ping -n -c 5 -i 0.2 -W 1 10.2.0.77").Expect();
+        }
+        finally
+        {
+            hosts.Sun.Ip("addr del 10.2.0.77/32 dev lo");
+        }
+
+        AssertDropped("InboundNoPolicy", () =>
+        {
+            Thread.Sleep(200); // the notice of the kernel
+            return hosts.Alice.Sh("ping -n -c 2 -i 0.02 -W 0.2 10.2.0.77");
+        }, 2);
+    }
+
+    [Theory]
+    [InlineData("in", "OutboundNoSa", true)]
+    [InlineData("reqid", "InboundTemplateMismatch", false)]
+    [InlineData("source", "InboundTemplateMismatch", false)]
+    [InlineData("allow", "InboundTemplateMismatch", false)]
+    public void Policy_ThatTheTunnelDoesNotSatisfy_DropsAndCounts(string what, string reason, bool outbound)
+    {
+        hosts.Key();
+        string selector = $"src {Gateways.AliceNet(false)} dst {Gateways.BobNet(false)}";
+        if (outbound)
+        {
+            hosts.MoonDaemon.Exec($"ip xfrm state delete src {Gateways.MoonAt(false)} dst {Gateways.SunAt(false)} proto esp spi {Gateways.MoonToSun}").Expect();
+        }
+        else
+        {
+            string template = what switch
+            {
+                "reqid" => $"tmpl src {Gateways.MoonAt(false)} dst {Gateways.SunAt(false)} proto esp reqid 7 mode tunnel",
+                "source" => $"tmpl src 192.168.0.9 dst {Gateways.SunAt(false)} proto esp reqid 1 mode tunnel",
+                _ => "",
+            };
+            hosts.SunDaemon.Exec($"ip xfrm policy update {selector} dir fwd {template}").Expect();
+        }
+
+        AssertDropped(reason, () => hosts.Ping(false, count: 2, wait: "0.2"), 2, outbound);
+    }
+
+    [Theory]
+    [InlineData("out", "OutboundPolicyBlock")]
+    [InlineData("fwd", "InboundPolicyBlock")]
+    public void Policy_BlockWithMorePriority_DropsAndCounts(string direction, string reason)
+    {
+        hosts.Key();
+        var daemon = direction == "out" ? hosts.MoonDaemon : hosts.SunDaemon;
+        Gateways.Batch(hosts.MoonDaemon, "xfrm policy flush");
+        Gateways.Batch(hosts.SunDaemon, "xfrm policy flush");
+        hosts.Protect("10.1.0.0/16", "10.2.0.0/16", outer6: false, "priority 100", "priority 100");
+        daemon.Exec($"ip xfrm policy add src 10.1.0.10/32 dst 10.2.0.10/32 proto icmp dir {direction} action block priority 10").Expect();
+
+        AssertDropped(reason, () => hosts.Ping(false, count: 2, wait: "0.2"), 2, direction == "out");
+        hosts.Alice.Sh("ping -n -c 1 -W 2 10.2.0.1").Expect();
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Outbound_NoPolicyForThisProtocol_GoesOnInClear(bool inner6)
+    {
+        // The destination is caught, the exact selector (TCP only) does not match: in clear, through the router, and answered in clear.
+        hosts.Key(inner6: inner6);
+        hosts.Both("xfrm policy flush");
+        hosts.Protect(Gateways.AliceNet(inner6), Gateways.BobNet(inner6), outer6: false, "proto tcp", "proto tcp");
+        long before = Bypassed();
+        using var capture = new PacketCapture(hosts.Router, "wanb", $"src host {Gateways.AliceAt(inner6)}");
+
+        hosts.Ping(inner6, count: 3).Expect();
+
+        capture.Finish(3);
+        Assert.Equal(3, capture.Frames().Count);
+        Assert.Equal(before + 3, Bypassed());
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Outbound_DefaultBlock_DropsWhatNoPolicyCovers(bool inner6)
+    {
+        hosts.Key(inner6: inner6);
+        hosts.Both("xfrm policy flush");
+        hosts.Protect(Gateways.AliceNet(inner6), Gateways.BobNet(inner6), outer6: false, "proto tcp", "proto tcp");
+        hosts.MoonDaemon.Exec("ip xfrm policy setdefault out block").Expect();
+        try
+        {
+            // Moon's own packets: with everything routed into the TUN, strict rp_filter drops alice's on arrival.
+            AssertDropped(
+                "OutboundNoPolicy", () => hosts.Moon.Sh($"ping -n -c 2 -i 0.02 -W 0.2 -I {(inner6 ? "fd01::1" : "10.1.0.1")} {Gateways.BobAt(inner6)}"), 2, outbound: true);
+        }
+        finally
+        {
+            hosts.MoonDaemon.Exec("ip xfrm policy setdefault out accept").Expect();
+        }
+
+        hosts.Ping(inner6).Expect();
+    }
+
+    [Fact]
+    public void Outbound_SeveralSas_TheNewestThatIsNotDyingIsUsed()
+    {
+        const uint Newer = 0x10000003, Dying = 0x10000004;
+        hosts.Key();
+        foreach (var (spi, limit) in new[] { (Newer, ""), (Dying, "limit packet-soft 2 limit packet-hard 100") })
+        {
+            hosts.Both($"xfrm state add {Gateways.Association(spi, false, true, Gateways.MoonToSun)} {limit} {Gateways.Gcm()} {Gateways.Encapsulation(false, true)}".Replace(
+                "replay-window 128", "replay-window 0", StringComparison.Ordinal));
+        }
+
+        using var capture = new PacketCapture(hosts.Router, "wana", $"src host {Gateways.MoonAt(false)} and udp port 4500");
+        for (int i = 0; i < 4; i++)
+        {
+            hosts.Ping(false, wait: "0.2");
+        }
+
+        hosts.MoonDaemon.Exec($"ip xfrm state delete src {Gateways.MoonAt(false)} dst {Gateways.SunAt(false)} proto esp spi {Newer}").Expect();
+        hosts.Ping(false).Expect();
+        capture.Finish(5);
+
+        uint[] used = [.. capture.Frames().Select(f => BinaryPrimitives.ReadUInt32BigEndian(IpHeader.Of(f).Payload.AsSpan(8)))];
+        Assert.Equal(5, used.Length);
+        int turn = Array.IndexOf(used, Newer);
+        Assert.InRange(turn, 2, 3); // the packet that reaches the soft limit still uses the SA
+        Assert.All(used[..turn], spi => Assert.Equal(Dying, spi));
+        Assert.All(used[turn..4], spi => Assert.Equal(Newer, spi));
+        Assert.Equal(Gateways.MoonToSun, used[4]);
+    }
+
+    [Theory]
+    [InlineData(false, false)]
+    [InlineData(false, true)]
+    [InlineData(true, false)]
+    [InlineData(true, true)]
+    public void Traceroute_ThroughTheTunnel_NamesEveryHop(bool outer6, bool inner6)
+    {
+        hosts.Key(outer6, inner6);
+        using var clear = new PacketCapture(hosts.Router, "wanb", Clear(inner6));
+
+        string first = hosts.Ping(inner6, "-t 1").Output, second = hosts.Ping(inner6, "-t 2").Output;
+        hosts.Ping(inner6, "-t 3").Expect();
+
+        Assert.Contains($"From {(inner6 ? "fd01::1" : "10.1.0.1")} ", first, StringComparison.Ordinal);
+        Assert.Contains($"From {(inner6 ? "fd02::1" : "10.2.0.1")} ", second, StringComparison.Ordinal);
+        Assert.Matches("[Tt]ime to live exceeded|Hop limit", first);
+        Assert.Matches("[Tt]ime to live exceeded|Hop limit", second);
+        clear.Finish();
+        Assert.Empty(clear.Frames());
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void TooBig_ForTheLinkBehindTheFarGateway_ReachesAliceThroughTheTunnel(bool inner6)
+    {
+        hosts.Key(inner6: inner6);
+        hosts.Sun.Ip($"{(inner6 ? "-6 " : "")}route replace {Gateways.BobAt(inner6)} dev lanb mtu lock 1290");
+        try
+        {
+            string answer = hosts.Ping(inner6, "-s 1340 -M do").Text;
+
+            Assert.Contains("1290", answer, StringComparison.Ordinal);
+            Assert.Contains($"From {(inner6 ? "fd02::1" : "10.2.0.1")} ", answer, StringComparison.Ordinal);
+            hosts.Ping(inner6, string.Create(CultureInfo.InvariantCulture, $"-s {1290 - (inner6 ? 48 : 28)} -M do")).Expect();
+        }
+        finally
+        {
+            hosts.Sun.Ip($"{(inner6 ? "-6 " : "")}route del {Gateways.BobAt(inner6)} dev lanb");
+        }
+    }
+
+    [Fact]
+    public void PortUnreachable_FromBob_ReachesAlice()
+    {
+        hosts.Key();
+
+        int refused = hosts.Alice.Run(() =>
+        {
+            using var socket = new System.Net.Sockets.Socket(System.Net.Sockets.AddressFamily.InterNetwork, System.Net.Sockets.SocketType.Dgram, System.Net.Sockets.ProtocolType.Udp);
+            socket.Connect(System.Net.IPAddress.Parse("10.2.0.10"), 9);
+            socket.ReceiveTimeout = 2000;
+            socket.Send([1]);
+            try
+            {
+                return socket.Receive(new byte[1]);
+            }
+            catch (System.Net.Sockets.SocketException failure)
+            {
+                return (int)failure.SocketErrorCode;
+            }
+        });
+
+        Assert.Equal((int)System.Net.Sockets.SocketError.ConnectionRefused, refused);
+    }
+
+    [Theory]
+    [InlineData(false, true)]
+    [InlineData(false, false)]
+    [InlineData(true, true)]
+    [InlineData(true, false)]
+    public void Selector_ThatCoversThePeersOwnAddress_Works(bool ipv6, bool udp)
+    {
+        // The outer packets match the selector too; the mark keeps them out of the TUN, also for the strict rp_filter on arrival.
+        hosts.Key(ipv6, ipv6, udp);
+        hosts.Protect(ipv6 ? "fec0:0:0:a::/64" : "192.168.0.0/24", ipv6 ? "fec0:0:0:b::/64" : "192.168.1.0/24", ipv6);
+        using var clear = new PacketCapture(hosts.Router, "wana", Clear(ipv6));
+
+        hosts.Moon.Sh($"ping -n -c 3 -i 0.02 -W 2 {Gateways.SunAt(ipv6)}").Expect();
+        hosts.Sun.Sh($"ping -n -c 3 -i 0.02 -W 2 {Gateways.MoonAt(ipv6)}").Expect();
+        hosts.Ping(ipv6, count: 2).Expect();
+
+        clear.Finish();
+        Assert.Empty(clear.Frames());
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Clear_ForAProtectedNetwork_IsDroppedAtTheFarGateway(bool inner6)
+    {
+        // Moon forgets its policies and forwards in clear.
+        hosts.Key(inner6: inner6);
+        hosts.MoonDaemon.Exec("ip xfrm policy flush").Expect();
+        long start = Guarded();
+        long before = Gateways.Await(
+            () =>
+            {
+                hosts.Ping(inner6, wait: "0.1"); // until the guard, which is written behind the policies, stands
+                return Math.Min(Guarded(), start + 1);
+            },
+            start + 1);
+        Assert.Equal(start + 1, before);
+        before = Guarded();
+
+        Assert.NotEqual(0, hosts.Ping(inner6, count: 2, wait: "0.2").ExitCode);
+
+        Assert.Equal(before + 2, Gateways.Await(Guarded, before + 2));
+    }
+
+    public void Dispose() => hosts.Both("xfrm policy flush");
+
+    private static string Clear(bool inner6) => $"{NotEsp} and ({(inner6 ? "ip6" : "ip")})";
+
+    private long Guarded() => (long)hosts.SunDaemon.Stat()["kernelDrops"]!["guardForwarded"]!;
+
+    private long Bypassed() => (long)hosts.MoonDaemon.Stat()["traffic"]!["packetsBypassed"]!;
+
+    private void AssertDropped(string reason, Func<ShellResult> traffic, int count, bool outbound = false)
+    {
+        var daemon = outbound ? hosts.MoonDaemon : hosts.SunDaemon;
+        long before = daemon.Drops(reason);
+
+        Assert.NotEqual(0, traffic().ExitCode);
+
+        Assert.Equal(before + count, Gateways.Await(() => daemon.Drops(reason), before + count));
+    }
+}
