@@ -14,33 +14,47 @@ namespace Espalier.Lab.InProcess;
 /// The tour without TUN and namespaces: two hosts in this process, the daemon's own workers and pipelines, AES-128-GCM in UDP on loopback.
 /// There is no kernel's IP inside, so packets are made and counted here, and there is no TCP.
 /// <code>
-///  source ─▶ socket pair ─ moon's workers ═ UDP 127.0.0.1 → 127.0.0.2 ═ sun's workers ─ socket pair ─▶ sink
+///  source ─▶ socket pair ─ moon's workers ═ UDP 127.0.0.1 → 127.0.0.2 ═ sun's workers ─ socket pair ─▶ sink      and back
 /// </code>
 /// </summary>
 internal static class InProcessTour
 {
+    private static readonly (string Name, bool Forth, int Size, double Rate)[] Loads =
+    [
+        ("UDP 1,300 B, 5,000/s", true, 1300, 5000), ("UDP 1,300 B, 5,000/s", false, 1300, 5000),
+        ("UDP 64 B, 10,000/s", true, 64, 10000), ("UDP 64 B, flood", true, 64, 0),
+    ];
+
     /// <summary>Runs it.</summary>
     public static async Task<QuickFindings> RunAsync(double seconds)
     {
         using var moon = new LoopbackHost("127.0.0.1", "10.1.0.1", FreePort("127.0.0.1"));
         using var sun = new LoopbackHost("127.0.0.2", "10.2.0.1", FreePort("127.0.0.2"));
-        byte[] key = RandomNumberGenerator.GetBytes(20);
-        moon.Key(moon, sun, 0x10000001, key);
-        sun.Key(moon, sun, 0x10000001, key);
+        Key(moon, sun, 0x10000001);
+        Key(sun, moon, 0x10000002);
 
-        await LoadAsync(moon, sun, 1300, 5000, 0.2).ConfigureAwait(false); // so that everything is compiled and touched
+        // So that everything is compiled and touched.
+        await LoadAsync(moon, sun, 1300, 5000, 0.2).ConfigureAwait(false);
+        await LoadAsync(sun, moon, 1300, 5000, 0.2).ConfigureAwait(false);
         var before = ProcessMemory.Read(Environment.ProcessId)!;
         var loads = new List<QuickLoad>();
-        foreach (var (name, size, rate) in ((string, int, double)[])[("UDP 1,300 B, 5,000/s", 1300, 5000), ("UDP 64 B, 10,000/s", 64, 10000), ("UDP 64 B, flood", 64, 0)])
+        foreach (var (name, forth, size, rate) in Loads)
         {
-            var (sent, received) = await LoadAsync(moon, sun, size, rate, seconds).ConfigureAwait(false);
-            loads.Add(QuickLoad.Of(name, "moon → sun", sent, received));
+            var (sent, received) = await LoadAsync(forth ? moon : sun, forth ? sun : moon, size, rate, seconds).ConfigureAwait(false);
+            loads.Add(QuickLoad.Of(name, forth ? "moon → sun" : "sun → moon", sent, received));
         }
 
         var after = ProcessMemory.Read(Environment.ProcessId)!;
         return new QuickFindings(
             "in one process, over socket pairs and UDP on loopback, AES-128-GCM; memory is that of the whole process",
             loads, [], 0, [new("moon", before, after, moon.Stat()), new("sun", before, after, sun.Stat())]);
+    }
+
+    private static void Key(LoopbackHost from, LoopbackHost to, uint spi)
+    {
+        byte[] key = RandomNumberGenerator.GetBytes(20); // AES-128 and the 32-bit salt
+        from.Key(from, to, spi, key);
+        to.Key(from, to, spi, key);
     }
 
     private static async Task<(UdpResult Sent, UdpResult Received)> LoadAsync(LoopbackHost from, LoopbackHost to, int size, double rate, double seconds)
