@@ -51,6 +51,12 @@ public sealed partial class NetworkNamespace : IDisposable
         Command.Run("ip", "netns", "add", name);
         var created = new NetworkNamespace(name);
         created.Ip("link set lo up");
+        if (Directory.Exists("/proc/sys/net/ipv6"))
+        {
+            // While a link-local address is tentative, for a second or two, a router solicits no neighbour for the packets it forwards.
+            created.Sysctl("ipv6/conf/default/accept_dad", "0");
+        }
+
         return created;
     }
 
