@@ -5,6 +5,7 @@ using Espalier.Ipsec;
 namespace Espalier.DataPlane.Tests;
 
 /// <summary>No allocation per valid packet in steady state, in either direction, measured on the thread that does the work.</summary>
+[Collection(nameof(AllocationCollection))]
 public sealed class AllocationTests
 {
     // Suites without an allocation, and how many packets each way. AES-GCM is the default and gets the full million.

@@ -3,6 +3,7 @@ using Espalier.DataPlane.Tests.Harness;
 
 namespace Espalier.DataPlane.Tests;
 
+[Collection(nameof(AllocationCollection))]
 public sealed class PoolTests
 {
     private static BoundedBatchPool Create(int capacity = 2) => new(new PinnedBatchPolicy(4, 1024, 64), capacity);

@@ -70,7 +70,8 @@ public sealed class ClientTests
         {
             var refused = daemon.Exec("ip xfrm state count");
             Assert.NotEqual(0, refused.ExitCode);
-            Assert.Contains("does not take requests", refused.Error, StringComparison.Ordinal);
+            // The refusal meets the request on its way, or is there before it.
+            Assert.Matches("does not take requests|hung up", refused.Error);
         }
         finally
         {

@@ -6,6 +6,7 @@ using Espalier.Wire.Packets;
 namespace Espalier.Ipsec.Tests;
 
 // RFC 4301 §7.3, §7.4. Time is a number here; nothing waits.
+[Collection(nameof(AllocationCollection))]
 public sealed class FragmentPortsTests
 {
     private const byte Udp = IpProtocol.Udp;

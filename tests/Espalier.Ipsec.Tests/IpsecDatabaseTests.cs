@@ -1,5 +1,6 @@
 namespace Espalier.Ipsec.Tests;
 
+[Collection(nameof(AllocationCollection))]
 public class IpsecDatabaseTests
 {
     // Only how long a broken gate may hang the test run.

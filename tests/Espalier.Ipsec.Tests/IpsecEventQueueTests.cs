@@ -2,6 +2,7 @@ using Espalier.Ipsec.Spd;
 
 namespace Espalier.Ipsec.Tests;
 
+[Collection(nameof(AllocationCollection))]
 public class IpsecEventQueueTests
 {
     [Fact]

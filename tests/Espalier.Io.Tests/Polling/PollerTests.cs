@@ -3,6 +3,7 @@ using Espalier.Io.Polling;
 
 namespace Espalier.Io.Tests.Polling;
 
+[Collection(nameof(AllocationCollection))]
 public sealed class PollerTests
 {
     [Fact]

@@ -6,6 +6,7 @@ using static Espalier.Io.Tests.Sockets.SocketTestSupport;
 namespace Espalier.Io.Tests.Sockets;
 
 /// <summary>Nothing is allocated per packet, batch or system call.</summary>
+[Collection(nameof(AllocationCollection))]
 public sealed class AllocationTests
 {
     private const int Packets = 100_000;

@@ -6,6 +6,7 @@ namespace Espalier.Ipsec.Tests.Algorithms;
 /// What a packet of 1,400 bytes costs the managed heap. The figures other than zero stand in docs/algorithms.md; a change here is
 /// a change there.
 /// </summary>
+[Collection(nameof(AllocationCollection))]
 public sealed class AllocationTests
 {
     private const int Packets = 10_000;

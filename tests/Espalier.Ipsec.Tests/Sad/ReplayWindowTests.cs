@@ -3,6 +3,7 @@ using Espalier.Ipsec.Sad;
 
 namespace Espalier.Ipsec.Tests.Sad;
 
+[Collection(nameof(AllocationCollection))]
 public class ReplayWindowTests
 {
     private const ulong TwoTo32 = 1UL << 32;

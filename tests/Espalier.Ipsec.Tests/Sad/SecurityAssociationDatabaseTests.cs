@@ -4,6 +4,7 @@ using Espalier.Wire.Addresses;
 
 namespace Espalier.Ipsec.Tests.Sad;
 
+[Collection(nameof(AllocationCollection))]
 public class SecurityAssociationDatabaseTests
 {
     private readonly SecurityAssociationDatabase sad = new();

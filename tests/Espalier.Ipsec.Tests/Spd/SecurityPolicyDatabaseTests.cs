@@ -3,6 +3,7 @@ using Espalier.Wire.Addresses;
 
 namespace Espalier.Ipsec.Tests.Spd;
 
+[Collection(nameof(AllocationCollection))]
 public class SecurityPolicyDatabaseTests
 {
     private readonly SecurityPolicyDatabase spd = new();

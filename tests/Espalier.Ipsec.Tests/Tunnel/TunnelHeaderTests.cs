@@ -7,6 +7,7 @@ using Espalier.Wire.Packets;
 
 namespace Espalier.Ipsec.Tests.Tunnel;
 
+[Collection(nameof(AllocationCollection))]
 public sealed class TunnelHeaderTests
 {
     private const SaFlags NoEcn = SaFlags.NoEcn;

@@ -5,6 +5,7 @@ using static Espalier.Routing.Tests.Hosts.Build;
 
 namespace Espalier.Routing.Tests.Addresses;
 
+[Collection(nameof(AllocationCollection))]
 public sealed class LocalAddressesTests
 {
     [Theory]

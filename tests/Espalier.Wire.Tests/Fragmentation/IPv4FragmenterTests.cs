@@ -5,6 +5,7 @@ using Espalier.Wire.Packets;
 namespace Espalier.Wire.Tests.Fragmentation;
 
 // RFC 791 §3.2.
+[Collection(nameof(AllocationCollection))]
 public sealed class IPv4FragmenterTests
 {
     [Fact]

@@ -4,6 +4,7 @@ using Espalier.Wire.Packets;
 
 namespace Espalier.Wire.Tests.Packets;
 
+[Collection(nameof(AllocationCollection))]
 public sealed class InnerPacketParserTests
 {
     [Fact]
