@@ -130,6 +130,8 @@ public sealed class ForwardingTests(Gateways hosts) : IClassFixture<Gateways>, I
         hosts.Key(inner6: inner6);
         hosts.Both("xfrm policy flush");
         hosts.Protect(Gateways.AliceNet(inner6), Gateways.BobNet(inner6), outer6: false, "proto tcp", "proto tcp");
+        // The guards follow a little later: until then they hold the policies without a protocol, and drop.
+        Gateways.Await(() => hosts.Ping(inner6, wait: "0.2").ExitCode, 0);
         long before = Bypassed();
         using var capture = new PacketCapture(hosts.Router, "wanb", $"src host {Gateways.AliceAt(inner6)}");
 

@@ -74,7 +74,8 @@ public sealed class ScaleTests
         }
 
         TestContext.Current.TestOutputHelper?.WriteLine($"VmRSS in KiB after each round of 2,000 SAs: {string.Join(", ", resident)}");
-        Assert.InRange(resident[^1], 1, resident[1] * 12 / 10);
+        // When memory is trimmed differs from round to round; 2,000 SAs that stayed would be 4 MiB more each.
+        Assert.InRange(resident[^1], 1, Math.Max(resident[0], resident[1]) * 12 / 10);
     }
 
     private static double Batch(EspalierProgram daemon, Func<int, string> line, int number = Number)
