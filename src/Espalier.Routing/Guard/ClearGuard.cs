@@ -97,10 +97,11 @@ internal sealed class ClearGuard : IDisposable
         lock (_gate)
         {
             long wanted = _handedOver;
-            _flush = true;
-            Monitor.PulseAll(_gate);
             while (_written < wanted)
             {
+                // Set anew, because each take of changes resets it.
+                _flush = true;
+                Monitor.PulseAll(_gate);
                 long left = deadline - Environment.TickCount64;
                 if (left <= 0 || !Monitor.Wait(_gate, (int)left))
                 {

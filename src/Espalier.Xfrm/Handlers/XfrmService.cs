@@ -37,6 +37,9 @@ internal sealed class XfrmService : IDisposable
     /// <summary>Events of the workers, and limits of time.</summary>
     public EventPump Events { get; }
 
+    /// <summary>Called after a request that may have changed SAD, SPD or defaults, workers running, before its answer.</summary>
+    public Action? Changed { get; set; }
+
     /// <summary>Requests handled, and those that ended in an error.</summary>
     public long Requests { get; private set; }
 
@@ -63,6 +66,10 @@ internal sealed class XfrmService : IDisposable
             {
                 error = HandleOne(reader.Message, header, peer, out acknowledge);
                 Context.Writer.Clear();
+                if (Changes((XfrmMessage)header.Type))
+                {
+                    Changed?.Invoke();
+                }
             }
 
             if (error.Failed || (acknowledge && (header.Flags & Netlink.Acknowledge) != 0))
@@ -152,6 +159,11 @@ internal sealed class XfrmService : IDisposable
         // REPORT, MAPPING, NEWSADINFO: the kernel has no handler for them either.
         _ => new XfrmError(LinuxError.Invalid),
     };
+
+    private static bool Changes(XfrmMessage type) => type
+        is XfrmMessage.NewSa or XfrmMessage.UpdateSa or XfrmMessage.DeleteSa or XfrmMessage.FlushSa or XfrmMessage.Expire
+        or XfrmMessage.NewPolicy or XfrmMessage.UpdatePolicy or XfrmMessage.DeletePolicy or XfrmMessage.FlushPolicy or XfrmMessage.PolicyExpire
+        or XfrmMessage.Migrate or XfrmMessage.SetDefault;
 
     // xfrm_reject_unused_attr.
     private static XfrmError RejectUnused(XfrmMessage type, in XfrmAttributes attributes)

@@ -66,6 +66,16 @@ public sealed partial class ControlServer : IXfrmListeners, IDisposable
         set => _service.Events.PathMtuLearnt = value;
     }
 
+    /// <summary>
+    /// Called after each request that may have changed SAD, SPD or defaults, before it is answered, so that what follows from it can be in force by then.
+    /// On the control thread, workers running.
+    /// </summary>
+    public Action? Changed
+    {
+        get => _service.Changed;
+        set => _service.Changed = value;
+    }
+
     internal ControlServerOptions Options { get; }
 
     internal byte[] ReceiveBuffer { get; } = GC.AllocateArray<byte>(MaximumRequest, pinned: true);

@@ -123,6 +123,7 @@ internal sealed class Daemon : IDisposable
         var document = new StatDocument(_options, _database, _routing, _dataPlane, _devices, _control);
         _control.Statistics = document.Write;
         _control.PathMtuLearnt = learnt => _routing.LearnPathMtu(learnt.Association!, learnt.PathMtu);
+        _control.Changed = _routing.AwaitGuard;
         _control.Loop.Register(_routing.PollDescriptor, static () => { });
         var trim = new HeapTrim(Entries, HeapTrim.Collect);
         _control.Loop.EachTurn = () =>
