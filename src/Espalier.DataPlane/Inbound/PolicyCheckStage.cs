@@ -13,11 +13,13 @@ namespace Espalier.DataPlane.Inbound;
 /// </summary>
 internal sealed class PolicyCheckStage(IpsecDatabase database, ILocalAddresses localAddresses, BatchClock clock)
 {
+    private readonly FlowCache _flows = new(database.Spd);
+
     /// <summary>None, or why the packet must be dropped. Counts the use of the policy.</summary>
     public DropReason Check(SecurityAssociation association, in FlowKey flow, int length)
     {
         var direction = localAddresses.IsLocal(flow.Destination) ? PolicyDirection.In : PolicyDirection.Forward;
-        switch (database.Spd.Lookup(flow, direction, out var policy))
+        switch (_flows.Lookup(flow, direction, out var policy))
         {
             case PolicyVerdict.PortsNeeded:
                 return DropReason.InboundFragmentWithoutPorts;

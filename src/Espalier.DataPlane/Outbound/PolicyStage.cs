@@ -22,11 +22,13 @@ internal enum OutboundVerdict : byte
 /// </summary>
 internal sealed class PolicyStage(SecurityPolicyDatabase spd, BatchClock clock)
 {
+    private readonly FlowCache _flows = new(spd);
+
     /// <summary>Decides about one packet and counts the use of the policy.</summary>
     public OutboundVerdict Decide(in FlowKey flow, int length, out SecurityPolicy? policy, out DropReason reason)
     {
         reason = DropReason.None;
-        switch (spd.Lookup(flow, PolicyDirection.Out, out policy))
+        switch (_flows.Lookup(flow, PolicyDirection.Out, out policy))
         {
             case PolicyVerdict.PortsNeeded:
                 reason = DropReason.OutboundFragmentWithoutPorts;

@@ -52,6 +52,9 @@ public sealed class SecurityPolicyDatabase
     /// <summary>Default per direction for packets without a policy (XFRM_MSG_SETDEFAULT); true = block. Index by <see cref="PolicyDirection"/>.</summary>
     public bool[] DefaultBlocks { get; } = new bool[3];
 
+    /// <summary>Changes whenever a policy is added or removed: what caches compare.</summary>
+    public long Generation { get; private set; }
+
     /// <summary>Raised on the control thread, workers frozen, after a policy was added.</summary>
     public event Action<SecurityPolicy>? Added;
 
@@ -123,6 +126,7 @@ public sealed class SecurityPolicyDatabase
         policy.Entry = null;
         policy.CachedSa = null;
         policy.CachedGeneration = -1;
+        Generation++;
         Removed?.Invoke(policy);
         return true;
     }
@@ -164,6 +168,7 @@ public sealed class SecurityPolicyDatabase
         byIndex.Add(policy.Index, entry);
         TableOf(policy.Direction, policy.Selector.Version).Add(entry);
         counts[(int)policy.Direction]++;
+        Generation++;
         Added?.Invoke(policy);
     }
 

@@ -26,6 +26,31 @@ public class PolicyLookupPropertyTests
     public void Property_AnyRunOfChanges_AgreesWithALinearSearch() =>
         Gen.Select(Steps.Array[1, 60], Flows.Array[20, 60]).Sample(Compare, iter: 2_000);
 
+    /// <summary>Through the cache, with changes between look-ups and flows that come again.</summary>
+    [Fact]
+    public void Property_FlowCacheBetweenChanges_AgreesWithTheSpd() =>
+        Gen.Select(Steps.Array[1, 30], Flows.Array[1, 20]).Sample(CompareCache, iter: 1_000);
+
+    private static void CompareCache(Step[] steps, FlowKey[] flows)
+    {
+        var spd = new SecurityPolicyDatabase();
+        var model = new List<SecurityPolicy>();
+        var cache = new FlowCache(spd);
+        foreach (var step in steps)
+        {
+            Apply(spd, model, step);
+            foreach (var flow in flows)
+            {
+                foreach (var direction in (ReadOnlySpan<PolicyDirection>)[PolicyDirection.In, PolicyDirection.Out, PolicyDirection.Forward, PolicyDirection.Forward])
+                {
+                    var expected = spd.Lookup(flow, direction, out var policy);
+                    Assert.Equal(expected, cache.Lookup(flow, direction, out var found));
+                    Assert.Same(policy, found);
+                }
+            }
+        }
+    }
+
     private static void Compare(Step[] steps, FlowKey[] flows)
     {
         var spd = new SecurityPolicyDatabase();
