@@ -7,26 +7,36 @@ namespace Espalier.Io.Sockets;
 
 /// <summary>
 /// Sends slots of a batch by as few sendmmsg as possible: one for each run of slots with the same DF bit, which is an option of the socket;
-/// source address and traffic class go with each packet as control messages. Belongs to the sending thread.
+/// source address and traffic class go with each packet as control messages. Slots in a row that differ only in their bytes, and of which only the
+/// last may be shorter, are one message that the kernel cuts (UDP_SEGMENT). Belongs to the sending thread.
 /// </summary>
-internal sealed unsafe class DatagramSender(SafeDescriptor descriptor, IpVersion version, bool isRaw)
+internal sealed unsafe class DatagramSender(SafeDescriptor descriptor, IpVersion version, bool isRaw, bool segments)
 {
+    // UDP_MAX_SEGMENTS of kernels before 6.9; the largest UDP payload of IPv4 (RFC 768, RFC 791).
+    private const int LargestSegmentCount = 64;
+    private const int LargestMessage = 65_507;
+
     private readonly MessageArray _messages = new();
     private readonly LinkLocalScopes _scopes = new();
-    private int[] _slotOfMessage = [];
+    private int[] _slotOf = [];
+    private int[] _firstVector = [];
+    private int _messageCount;
+    private int _vectorCount;
+    private int _segmentLength;
+    private int _messageLength;
     private bool? _dontFragment;
+
+    /// <summary>False once the kernel refused to cut messages (EIO), or where it was not asked to.</summary>
+    internal bool Segments { get; private set; } = segments && !isRaw;
+
+    /// <summary>Messages that the kernel took to cut.</summary>
+    internal long SegmentedMessages { get; private set; }
 
     /// <summary>Sends the slots in order, sets each one's Error, and returns how many the kernel took.</summary>
     internal int Send(PacketBatch batch, ReadOnlySpan<int> slots)
     {
-        if (slots.Length > _slotOfMessage.Length)
-        {
-            _slotOfMessage = new int[slots.Length];
-        }
-
-        _messages.EnsureCapacity(slots.Length);
+        EnsureCapacity(slots.Length);
         int sent = 0;
-        int count = 0;
         fixed (byte* buffer = batch.Buffer)
         {
             foreach (int index in slots)
@@ -40,8 +50,7 @@ internal sealed unsafe class DatagramSender(SafeDescriptor descriptor, IpVersion
 
                 if (slot.DontFragment != _dontFragment)
                 {
-                    sent += SendRun(batch, count);
-                    count = 0;
+                    sent += SendRun(batch);
                     slot.Error = Switch(slot.DontFragment);
                     if (slot.Error != 0)
                     {
@@ -49,12 +58,64 @@ internal sealed unsafe class DatagramSender(SafeDescriptor descriptor, IpVersion
                     }
                 }
 
-                Fill(count, in slot, buffer);
-                _slotOfMessage[count++] = index;
+                Add(batch, index, buffer);
             }
 
-            return sent + SendRun(batch, count);
+            return sent + SendRun(batch);
         }
+    }
+
+    private void EnsureCapacity(int count)
+    {
+        if (count > _slotOf.Length)
+        {
+            _slotOf = new int[count];
+            _firstVector = new int[count];
+        }
+
+        _messages.EnsureCapacity(count);
+    }
+
+    private void Add(PacketBatch batch, int index, byte* buffer)
+    {
+        ref var slot = ref batch[index];
+        int vector = _vectorCount++;
+        _slotOf[vector] = index;
+        _messages.Vectors[vector].iov_base = buffer + slot.Offset;
+        _messages.Vectors[vector].iov_len = (nuint)slot.Length;
+        if (Segments && _messageCount > 0 && Continues(batch, in slot))
+        {
+            Extend(&_messages.Headers[_messageCount - 1].msg_hdr, slot.Length);
+            return;
+        }
+
+        _firstVector[_messageCount] = vector;
+        _segmentLength = slot.Length;
+        _messageLength = slot.Length;
+        Fill(&_messages.Headers[_messageCount++].msg_hdr, in slot, vector);
+    }
+
+    /// <summary>True where the slot can be one more segment of the last message.</summary>
+    private bool Continues(PacketBatch batch, in PacketSlot slot)
+    {
+        int first = _firstVector[_messageCount - 1];
+        int count = _vectorCount - 1 - first;
+        ref readonly var like = ref batch[_slotOf[first]];
+        return _messageLength == count * _segmentLength && slot.Length <= _segmentLength && slot.Length > 0
+            && count < LargestSegmentCount && _messageLength + slot.Length <= LargestMessage
+            && slot.TrafficClass == like.TrafficClass && slot.RemotePort == like.RemotePort && slot.Remote == like.Remote && slot.Local == like.Local;
+    }
+
+    private void Extend(msghdr* header, int length)
+    {
+        if (++header->msg_iovlen == 2)
+        {
+            byte* at = (byte*)header->msg_control + header->msg_controllen;
+            *(ushort*)ControlMessages.Write(ref at, Ip.IPPROTO_UDP, Udp.UDP_SEGMENT, sizeof(ushort)) = (ushort)_segmentLength;
+            header->msg_controllen = (nuint)(at - (byte*)header->msg_control);
+        }
+
+        _messageLength += length;
     }
 
     /// <summary>
@@ -75,13 +136,11 @@ internal sealed unsafe class DatagramSender(SafeDescriptor descriptor, IpVersion
         return errno;
     }
 
-    private void Fill(int message, in PacketSlot slot, byte* buffer)
+    private void Fill(msghdr* header, in PacketSlot slot, int vector)
     {
-        _messages.Vectors[message].iov_base = buffer + slot.Offset;
-        _messages.Vectors[message].iov_len = (nuint)slot.Length;
-
         uint scope = LinkLocalScopes.IsLinkLocal(slot.Remote) ? _scopes.Find(slot.Local) : 0;
-        msghdr* header = &_messages.Headers[message].msg_hdr;
+        header->msg_iov = _messages.Vectors + vector;
+        header->msg_iovlen = 1;
 
         // A raw IPv6 socket takes the port for a protocol number and refuses another one than its own.
         header->msg_namelen = SocketAddress.Write((byte*)header->msg_name, slot.Remote, isRaw ? (ushort)0 : slot.RemotePort, scope);
@@ -122,44 +181,113 @@ internal sealed unsafe class DatagramSender(SafeDescriptor descriptor, IpVersion
     }
 
     /// <summary>
-    /// Sends the first <paramref name="count"/> messages. sendmmsg stops at the first one that is refused, and says why only when that is the
+    /// Sends the messages that wait. sendmmsg stops at the first one that is refused, and says why only when that is the
     /// first of the call. The reason may also be an ICMP error about an earlier packet, which the kernel reports once, in place of sending:
     /// so each refused message is tried once more before it is given up.
     /// </summary>
-    private int SendRun(PacketBatch batch, int count)
+    private int SendRun(PacketBatch batch)
     {
         int sent = 0;
         int position = 0;
         bool retried = false;
-        while (position < count)
+        while (position < _messageCount)
         {
             int taken = Libc.sendmmsg(
-                descriptor, _messages.Headers + position, (uint)(count - position), Socket.MSG_DONTWAIT | Socket.MSG_NOSIGNAL);
+                descriptor, _messages.Headers + position, (uint)(_messageCount - position), Socket.MSG_DONTWAIT | Socket.MSG_NOSIGNAL);
             int errno = taken < 0 ? Errno.Last : 0;
             if (taken > 0)
             {
                 for (int end = position + taken; position < end; position++)
                 {
-                    batch[_slotOfMessage[position]].Error = 0;
+                    sent += Sent(batch, position);
                 }
 
-                sent += taken;
                 retried = false;
             }
             else if (errno != Errno.EINTR)
             {
-                if (!retried && errno is not (Errno.EAGAIN or Errno.ENOBUFS or Errno.ENOMEM))
+                if (!retried && !IsFull(errno))
                 {
                     retried = true;
                     continue;
                 }
 
-                Refuse(ref batch[_slotOfMessage[position++]], errno);
+                sent += Refused(batch, position++, errno);
                 retried = false;
             }
         }
 
+        _messageCount = 0;
+        _vectorCount = 0;
         return sent;
+    }
+
+    private static bool IsFull(int errno) => errno is Errno.EAGAIN or Errno.ENOBUFS or Errno.ENOMEM;
+
+    private int Sent(PacketBatch batch, int message)
+    {
+        int count = (int)_messages.Headers[message].msg_hdr.msg_iovlen;
+        foreach (int slot in _slotOf.AsSpan(_firstVector[message], count))
+        {
+            batch[slot].Error = 0;
+        }
+
+        SegmentedMessages += count > 1 ? 1 : 0;
+        return count;
+    }
+
+    /// <summary>
+    /// A message of several segments is sent again one by one, so that each packet has its own answer: the kernel may not cut what must be fragmented or
+    /// exceeds the interface (EMSGSIZE, EINVAL), or may not cut at all on this way (EIO): then it is not asked again.
+    /// </summary>
+    private int Refused(PacketBatch batch, int message, int errno)
+    {
+        ref var header = ref _messages.Headers[message].msg_hdr;
+        var slots = _slotOf.AsSpan(_firstVector[message], (int)header.msg_iovlen);
+        if (slots.Length == 1 || IsFull(errno))
+        {
+            foreach (int slot in slots)
+            {
+                Refuse(ref batch[slot], errno);
+            }
+
+            return 0;
+        }
+
+        Segments &= errno != Errno.EIO;
+        header.msg_iovlen = 1;
+        header.msg_controllen -= (nuint)ControlMessages.Space(sizeof(ushort));
+        int sent = 0;
+        for (int i = 0; i < slots.Length; i++, header.msg_iov++)
+        {
+            int answer = SendOne(_messages.Headers + message);
+            batch[slots[i]].Error = 0;
+            sent++;
+            if (answer != 0)
+            {
+                Refuse(ref batch[slots[i]], answer);
+                sent--;
+            }
+        }
+
+        return sent;
+    }
+
+    private int SendOne(mmsghdr* message)
+    {
+        for (bool retried = false; ; retried = true)
+        {
+            if (Libc.sendmmsg(descriptor, message, 1, Socket.MSG_DONTWAIT | Socket.MSG_NOSIGNAL) == 1)
+            {
+                return 0;
+            }
+
+            int errno = Errno.Last;
+            if (errno != Errno.EINTR && (retried || IsFull(errno)))
+            {
+                return errno;
+            }
+        }
     }
 
     private void Refuse(ref PacketSlot slot, int errno)

@@ -40,7 +40,7 @@ public abstract class OuterSocket : IOuterSocket
         }
 
         _receiver = new DatagramReceiver(descriptor, stripIPv4Header: isRaw && Version == IpVersion.IPv4);
-        _sender = new DatagramSender(descriptor, Version, isRaw);
+        _sender = new DatagramSender(descriptor, Version, isRaw, options.Segmentation);
     }
 
     /// <inheritdoc/>
@@ -57,6 +57,12 @@ public abstract class OuterSocket : IOuterSocket
 
     /// <summary>False: SO_RCVBUFFORCE was refused, so that <see cref="ReceiveBufferGranted"/> is bounded by net.core.rmem_max; the start should say so.</summary>
     public bool ReceiveBufferForced { get; }
+
+    /// <summary>Messages of several datagrams that the kernel cut.</summary>
+    public long SegmentedMessages => _sender.SegmentedMessages;
+
+    /// <summary>False once the kernel refused to cut messages, or where it was not asked to.</summary>
+    public bool SegmentsMessages => _sender.Segments;
 
     /// <inheritdoc/>
     /// <remarks>Up to date also when no packet came since the last drop (SO_MEMINFO).</remarks>

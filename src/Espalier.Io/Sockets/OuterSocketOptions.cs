@@ -22,4 +22,10 @@ public sealed record OuterSocketOptions
 
     /// <summary>Bytes of send queue to ask for.</summary>
     public int SendBuffer { get; init; } = 4 * 1024 * 1024;
+
+    /// <summary>
+    /// Let the kernel cut messages into datagrams (UDP_SEGMENT), where packets of one size go to one peer. The kernel asks for a UDP checksum then, so
+    /// datagrams have one; without, they have none in IPv4 (RFC 3948 §2.1). Not used by raw sockets.
+    /// </summary>
+    public bool Segmentation { get; init; } = true;
 }

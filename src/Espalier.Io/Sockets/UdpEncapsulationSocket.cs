@@ -17,8 +17,8 @@ public sealed class UdpEncapsulationSocket : OuterSocket
             SocketOptions.Set(descriptor, Ip.IPPROTO_IP, Ip.IP_PKTINFO, 1, "IP_PKTINFO");
             SocketOptions.Set(descriptor, Ip.IPPROTO_IP, Ip.IP_RECVTOS, 1, "IP_RECVTOS");
 
-            // RFC 3948 §2.1: the IPv4 UDP checksum SHOULD be sent as zero. IPv6 keeps its checksum (RFC 8200 §8.1).
-            SocketOptions.Set(descriptor, Socket.SOL_SOCKET, Socket.SO_NO_CHECK, 1, "SO_NO_CHECK");
+            // RFC 3948 §2.1: the IPv4 UDP checksum SHOULD be sent as zero. IPv6 keeps its checksum (RFC 8200 §8.1), and so must what the kernel cuts.
+            SocketOptions.Set(descriptor, Socket.SOL_SOCKET, Socket.SO_NO_CHECK, options.Segmentation ? 0 : 1, "SO_NO_CHECK");
         }
 
         int errno = Bind(descriptor, options, options.Port);

@@ -13,7 +13,7 @@ internal static class LayoutTable
     /// <summary>Headers of the C program, in this order.</summary>
     internal static readonly string[] Headers =
     [
-        "sys/types.h", "sys/socket.h", "netinet/in.h", "netinet/icmp6.h", "sys/un.h", "sys/uio.h", "sys/stat.h", "sys/resource.h", "sys/prctl.h",
+        "sys/types.h", "sys/socket.h", "netinet/in.h", "netinet/icmp6.h", "linux/udp.h", "sys/un.h", "sys/uio.h", "sys/stat.h", "sys/resource.h", "sys/prctl.h",
         "sys/eventfd.h", "sys/ioctl.h", "net/if.h", "poll.h", "fcntl.h", "sched.h", "errno.h", "grp.h", "pwd.h", "linux/errqueue.h", "linux/if_tun.h",
         "linux/filter.h", "linux/sock_diag.h", "linux/netlink.h", "linux/rtnetlink.h", "linux/fib_rules.h", "linux/icmp.h", "linux/if_addr.h",
         "linux/if_link.h", "linux/veth.h", "sys/mman.h", "sys/wait.h", "signal.h", "spawn.h",

@@ -110,7 +110,7 @@ public sealed class OuterSocketTests : IDisposable
     public void Send_DontFragment_IsTheDfBitOnTheWire(bool raw)
     {
         // A raw socket of all protocols' kind shows the IP header as it came: protocol 50 or 17.
-        using var left = OpenSocket(_left, raw, IpVersion.IPv4);
+        using var left = OpenSocket(_left, raw, IpVersion.IPv4, segmentation: false);
         using var capture = _right.Run(() => SocketOptions.Open(Socket.AF_INET, Socket.SOCK_RAW, raw ? Ip.IPPROTO_ESP : Ip.IPPROTO_UDP, "capture"));
         var batch = NewBatch();
         var to = InternetAddress.Parse("10.77.0.2");
@@ -321,8 +321,8 @@ public sealed class OuterSocketTests : IDisposable
         Assert.Equal(11, received.Bytes.Length);
     }
 
-    private static OuterSocket OpenSocket(NetworkNamespace where, bool raw, IpVersion version) => where.Run<OuterSocket>(
-        () => raw ? RawEspSocket.Open(Options(version)) : UdpEncapsulationSocket.Open(Options(version, Port)));
+    private static OuterSocket OpenSocket(NetworkNamespace where, bool raw, IpVersion version, bool segmentation = true) => where.Run<OuterSocket>(
+        () => raw ? RawEspSocket.Open(Options(version)) : UdpEncapsulationSocket.Open(Options(version, Port) with { Segmentation = segmentation }));
 
     private static List<(PacketSlot Slot, byte[] Bytes)> ReceiveAll(OuterSocket socket, int count)
     {

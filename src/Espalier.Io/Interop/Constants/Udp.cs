@@ -1,0 +1,8 @@
+namespace Espalier.Io.Interop;
+
+/// <summary>Options of UDP sockets (linux/udp.h), on level IPPROTO_UDP.</summary>
+internal static class Udp
+{
+    /// <summary>Control message: cut the payload into datagrams of so many bytes (u16). Linux 4.18.</summary>
+    internal const int UDP_SEGMENT = 103;
+}
