@@ -78,7 +78,6 @@
 #include <linux/xfrm.h>
 
 #define EXPORT __attribute__((visibility("default")))
-#define KEPT __attribute__((cleanup(release)))       /* a socket that is kept from being freed until the end of the block */
 
 /* Messages of the control connection. */
 enum { ATTACH = 0xE500, DONE = 0xE501, GROUPS = 0xE502, ENCAP = 0xE504, ATTACH_VERSION = 1 };
@@ -98,9 +97,7 @@ enum {
 };
 
 struct xfrm_socket {
-    bool used;
-    int descriptors;            /* numbers of A in this process */
-    int calls;                  /* calls in flight that use the socket */
+    int descriptors;            /* numbers of A in this process; 0: free */
     int data_plane_end;         /* our copy of B */
     int lease;                  /* keeps its number for the socket's life */
     pid_t owner;                /* the process that attached B: a forked one has copies of the descriptors only */
@@ -119,12 +116,10 @@ enum { ENCAP_CLOSE, ENCAP_OPEN, ENCAP_MAY_SHARE };
 static _Atomic uint16_t table[MAX_DESCRIPTORS];
 static struct xfrm_socket sockets[MAX_SOCKETS];
 static struct registration { int fd; struct encapsulation name; } registrations[MAX_REGISTRATIONS];     /* free: all zero */
-static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;  /* guards the above and changes of `table`; never held while blocked */
-static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;        /* whose turn it is to speak on the leases; taken before table_lock */
+static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;        /* whose turn it is to speak on the leases, and to change the above */
 static pid_t self;                                              /* 0 before the first XFRM socket; differs from getpid() in a child of vfork */
 static char control_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 static unsigned int bypass_mark = DEFAULT_MARK;
-static pthread_once_t configured = PTHREAD_ONCE_INIT, fork_hooked = PTHREAD_ONCE_INIT;
 
 /* ---- The C library's own functions. Found at first use: constructors of other libraries call us before ours would run. ---- */
 
@@ -187,55 +182,36 @@ static uint16_t number_of(const struct xfrm_socket *s)
     return (uint16_t)(s - sockets);
 }
 
-/* Frees a socket that has neither descriptors nor calls. Called with the table locked. */
+static struct xfrm_socket *socket_of(int fd)
+{
+    return &sockets[entry_of(fd) & ~HIDDEN];
+}
+
+/* One thread at a time speaks, or changes the table. One that is cancelled must not take the turn along. */
+static int take_turn(void)
+{
+    int cancel_state;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+    pthread_mutex_lock(&turn);
+    return cancel_state;
+}
+
+static void end_turn(int cancel_state)
+{
+    pthread_mutex_unlock(&turn);
+    pthread_setcancelstate(cancel_state, NULL);
+}
+
+/* Frees a socket that has no descriptors. In turn. */
 static void retire(struct xfrm_socket *s)
 {
-    if (!s->used || s->descriptors > 0 || s->calls > 0)
+    if (s->descriptors > 0)
         return;
     set_entry(s->lease, 0);
     set_entry(s->data_plane_end, 0);
     discard(s->lease);
     discard(s->data_plane_end);
     memset(s, 0, sizeof *s);
-}
-
-/* The socket of a descriptor, kept; or NULL with EBADF, if another thread has closed it. */
-static struct xfrm_socket *acquire(int fd)
-{
-    pthread_mutex_lock(&table_lock);
-    uint16_t entry = entry_of(fd);
-    struct xfrm_socket *s = entry && !(entry & HIDDEN) ? &sockets[entry] : NULL;
-    if (s)
-        s->calls++;
-    else
-        errno = EBADF;
-    pthread_mutex_unlock(&table_lock);
-    return s;
-}
-
-static void release(struct xfrm_socket **kept)
-{
-    if (!*kept)
-        return;
-    pthread_mutex_lock(&table_lock);
-    (*kept)->calls--;
-    retire(*kept);
-    pthread_mutex_unlock(&table_lock);
-}
-
-/* The next XFRM socket of this process, kept, or NULL; `s` is released. Begins with NULL. */
-static struct xfrm_socket *next_socket(struct xfrm_socket *s)
-{
-    struct xfrm_socket *next = s ? s + 1 : &sockets[1];
-    pthread_mutex_lock(&table_lock);
-    while (next < &sockets[MAX_SOCKETS] && next->descriptors == 0)
-        next++;
-    next = next < &sockets[MAX_SOCKETS] ? next : NULL;
-    if (next)
-        next->calls++;
-    pthread_mutex_unlock(&table_lock);
-    release(&s);
-    return next;
 }
 
 /* Gives a further number to a socket. */
@@ -247,24 +223,24 @@ static int add_descriptor(uint16_t entry, int fd)
         discard(fd);
         return fail(EMFILE);
     }
-    pthread_mutex_lock(&table_lock);
+    int cancel_state = take_turn();
     sockets[entry].descriptors++;
     set_entry(fd, entry);
-    pthread_mutex_unlock(&table_lock);
+    end_turn(cancel_state);
     return fd;
 }
 
 /* Forgets a number that is closed or replaced. */
 static void forget_descriptor(int fd)
 {
-    pthread_mutex_lock(&table_lock);
     uint16_t entry = entry_of(fd);
-    if (entry && !(entry & HIDDEN)) {
-        set_entry(fd, 0);
-        sockets[entry].descriptors--;
-        retire(&sockets[entry]);
-    }
-    pthread_mutex_unlock(&table_lock);
+    if (!entry || entry & HIDDEN)
+        return;
+    int cancel_state = take_turn();
+    set_entry(fd, 0);
+    sockets[entry].descriptors--;
+    retire(&sockets[entry]);
+    end_turn(cancel_state);
 }
 
 /* Moves a descriptor of ours to a high number, out of the program's way. Returns its number, or -1; `fd` is closed. */
@@ -323,21 +299,6 @@ static int ask(int lease, uint16_t type, const void *payload, size_t length, int
     return await(lease, NLMSG_ERROR, message.header.nlmsg_seq);
 }
 
-/* One thread at a time speaks on the leases. One that is cancelled must not take the turn along. */
-static int take_turn(void)
-{
-    int cancel_state;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
-    pthread_mutex_lock(&turn);
-    return cancel_state;
-}
-
-static void end_turn(int cancel_state)
-{
-    pthread_mutex_unlock(&turn);
-    pthread_setcancelstate(cancel_state, NULL);
-}
-
 /* A new connection to the control socket, or -1. */
 static int connect_control(void)
 {
@@ -360,14 +321,6 @@ static int connect_control(void)
     return -1;
 }
 
-static struct encapsulation registration(int i)
-{
-    pthread_mutex_lock(&table_lock);
-    struct encapsulation name = registrations[i].name;
-    pthread_mutex_unlock(&table_lock);
-    return name;
-}
-
 /* Hands B to the data plane over a new lease, subscribes and registers again. Returns 0 or an errno; then the socket is as it was. */
 static int attach(struct xfrm_socket *s)
 {
@@ -378,11 +331,9 @@ static int attach(struct xfrm_socket *s)
     int error = ask(lease, ATTACH, hello, sizeof hello, s->data_plane_end);
     if (!error && s->groups)
         error = ask(lease, GROUPS, &s->groups, sizeof s->groups, -1);
-    for (int i = 0; !error && i < MAX_REGISTRATIONS; i++) {
-        struct encapsulation name = registration(i);
-        if (name.port && ask(lease, ENCAP, &name, sizeof name, -1) == ECONNREFUSED)
+    for (struct registration *r = registrations; !error && r < &registrations[MAX_REGISTRATIONS]; r++)
+        if (r->name.port && ask(lease, ENCAP, &r->name, sizeof r->name, -1) == ECONNREFUSED)
             error = ECONNREFUSED;       /* another refusal is for the data plane to log: the SAs must go on */
-    }
     if (error) {
         discard(lease);
         return error;
@@ -417,7 +368,6 @@ static int replace_pair(struct xfrm_socket *s)
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair) < 0)
         return errno;
-    pthread_mutex_lock(&table_lock);
     for (int fd = 0; fd < MAX_DESCRIPTORS; fd++) {
         if (entry_of(fd) != number_of(s))
             continue;
@@ -426,7 +376,6 @@ static int replace_pair(struct xfrm_socket *s)
         real_fcntl()(fd, F_SETFL, status);
     }
     real_dup3()(pair[1], s->data_plane_end, O_CLOEXEC);
-    pthread_mutex_unlock(&table_lock);
     discard(pair[0]);
     discard(pair[1]);
     return 0;
@@ -442,20 +391,21 @@ static int revive(struct xfrm_socket *s)
     return error ? error : attach(s);
 }
 
-/* Called in turn. When a data plane is back, every XFRM socket of the process goes over to it: event sockets never send. */
+/* In turn. When a data plane is back, every XFRM socket of the process goes over to it: event sockets never send. */
 static int ensure_attached(struct xfrm_socket *s)
 {
+    if (s->descriptors == 0)
+        return EBADF;       /* another thread has closed it */
     if (s->owner == getpid() && lease_is_alive(s->lease))
         return 0;
     int error = revive(s);
-    struct xfrm_socket *other = error ? NULL : next_socket(NULL);
-    for (; other; other = next_socket(other))
-        if (!lease_is_alive(other->lease))
+    for (struct xfrm_socket *other = &sockets[1]; !error && other < &sockets[MAX_SOCKETS]; other++)
+        if (other->descriptors > 0 && !lease_is_alive(other->lease))
             revive(other);      /* if it fails, its own next send says so */
     return error;
 }
 
-/* Asks in turn, on a lease that is alive. 0 or an errno. */
+/* Asks on a lease that is alive. 0 or an errno. */
 static int ask_in_turn(struct xfrm_socket *s, uint16_t type, const void *payload, size_t length)
 {
     int cancel_state = take_turn();
@@ -479,69 +429,56 @@ static void read_configuration(void)
 
 static bool is_enabled(void)
 {
+    static pthread_once_t configured = PTHREAD_ONCE_INIT;
     pthread_once(&configured, read_configuration);
     return control_path[0] != 0;
 }
 
-static void before_fork(void) { pthread_mutex_lock(&table_lock); }
-static void after_fork(void) { pthread_mutex_unlock(&table_lock); }
-
+/* The turn belonged to a thread of the parent. What that was about to change is half done at worst, and only our own descriptors get lost. */
 static void in_child(void)
 {
     self = getpid();
-    pthread_mutex_init(&table_lock, NULL);
-    pthread_mutex_init(&turn, NULL);        /* it and the calls belonged to threads of the parent */
-    for (int i = 1; i < MAX_SOCKETS; i++) {
-        sockets[i].calls = 0;
-        retire(&sockets[i]);
-    }
+    pthread_mutex_init(&turn, NULL);
 }
 
 static void hook_fork(void)
 {
     self = getpid();
-    pthread_atfork(before_fork, after_fork, in_child);
+    pthread_atfork(NULL, NULL, in_child);
 }
 
-static struct xfrm_socket *reserve(void)
-{
-    struct xfrm_socket *s = NULL;
-    pthread_mutex_lock(&table_lock);
-    for (int i = 1; i < MAX_SOCKETS && !s; i++)
-        s = sockets[i].used ? NULL : &sockets[i];
-    if (s)
-        *s = (struct xfrm_socket){ .used = true, .calls = 1, .data_plane_end = -1, .lease = -1, .owner = getpid() };
-    pthread_mutex_unlock(&table_lock);
-    return s;
-}
-
-/* Makes the pair and hands B over. 0 with A in `fd`, or an errno. */
-static int connect_pair(struct xfrm_socket *s, int flags, int *fd)
+/* Makes the pair and hands B over. In turn. Returns A, or -1 with errno set. */
+static int make_pair(struct xfrm_socket *s, int flags)
 {
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_DGRAM | flags, 0, pair) < 0)
-        return errno;
-    s->data_plane_end = hide(s, pair[1]);
-    int error = s->data_plane_end < 0 ? errno : attach(s);
-    if (error)
-        discard(pair[0]);
-    *fd = error ? -1 : pair[0];
-    return error == ECONNREFUSED ? EPROTONOSUPPORT : error;
+        return -1;
+    *s = (struct xfrm_socket){ .data_plane_end = hide(s, pair[1]), .lease = -1, .owner = getpid() };
+    int error = s->data_plane_end < 0 ? errno : pair[0] >= MAX_DESCRIPTORS ? EMFILE : attach(s);
+    if (!error) {
+        s->descriptors = 1;
+        set_entry(pair[0], number_of(s));
+        return pair[0];
+    }
+    discard(pair[0]);
+    retire(s);
+    return fail(error == ECONNREFUSED ? EPROTONOSUPPORT : error);
 }
 
 static int open_xfrm(int type)
 {
-    int flags = type & (SOCK_NONBLOCK | SOCK_CLOEXEC), fd = -1;
+    static pthread_once_t fork_hooked = PTHREAD_ONCE_INIT;
+    int flags = type & (SOCK_NONBLOCK | SOCK_CLOEXEC), fd;
+    struct xfrm_socket *s = &sockets[1];
     if ((type & ~flags) != SOCK_RAW && (type & ~flags) != SOCK_DGRAM)
         return fail(ESOCKTNOSUPPORT);
     pthread_once(&fork_hooked, hook_fork);
-    KEPT struct xfrm_socket *s = reserve();
-    if (!s)
-        return fail(EMFILE);
     int cancel_state = take_turn();
-    int error = connect_pair(s, flags, &fd);
+    while (s < &sockets[MAX_SOCKETS] && s->descriptors > 0)
+        s++;
+    fd = s < &sockets[MAX_SOCKETS] ? make_pair(s, flags) : fail(EMFILE);
     end_turn(cancel_state);
-    return error ? fail(error) : add_descriptor(number_of(s), fd);
+    return fd;
 }
 
 EXPORT int socket(int domain, int type, int protocol)
@@ -570,12 +507,13 @@ static int set_socket_policy(int fd, const void *value, socklen_t length)
 /* True for a UDP socket in a process that has an XFRM socket. */
 static bool is_ike_socket(int fd)
 {
-    int protocol = 0;
+    int protocol = 0, i = 1;
     socklen_t length = sizeof protocol;
     if (!self || getpid() != self)
         return false;
-    KEPT struct xfrm_socket *any = next_socket(NULL);
-    return any && real_getsockopt()(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &length) == 0 && protocol == IPPROTO_UDP;
+    while (i < MAX_SOCKETS && sockets[i].descriptors == 0)
+        i++;
+    return i < MAX_SOCKETS && real_getsockopt()(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &length) == 0 && protocol == IPPROTO_UDP;
 }
 
 /* What a UDP socket receives that is bound to `address`, by default to its own. Port 0: it is not bound. */
@@ -604,12 +542,13 @@ static struct encapsulation receives(int fd, uint32_t operation, const struct so
     return name;
 }
 
-/* Tells the data plane over every lease of the process, so that a registration ends with the last of them. 0 or an errno. */
+/* Tells the data plane over every lease of the process, so that a registration ends with the last of them. In turn. 0 or an errno. */
 static int tell(const struct encapsulation *name)
 {
     int error = ENOPROTOOPT;
-    for (struct xfrm_socket *s = next_socket(NULL); s; s = next_socket(s))
-        error = ask_in_turn(s, ENCAP, name, sizeof *name);
+    for (struct xfrm_socket *s = &sockets[1]; s < &sockets[MAX_SOCKETS]; s++)
+        if (s->descriptors > 0 && (error = ensure_attached(s)) == 0)
+            error = ask(s->lease, ENCAP, name, sizeof *name, -1);
     return error;
 }
 
@@ -618,43 +557,47 @@ static bool is_same(const struct encapsulation *a, const struct encapsulation *b
     return a->port == b->port && a->family == b->family && memcmp(a->address, b->address, sizeof a->address) == 0;
 }
 
-/* Where the name is registered, or NULL; one of zeroes finds a free place. Called with the table locked. */
-static struct registration *find_registration(const struct encapsulation *name)
+/* Where the name is registered, or NULL; one of zeroes finds a free place. In turn. */
+static struct registration *find(const struct encapsulation *name)
 {
-    for (int i = 0; i < MAX_REGISTRATIONS; i++)
-        if (is_same(&registrations[i].name, name))
-            return &registrations[i];
+    for (struct registration *r = registrations; r < &registrations[MAX_REGISTRATIONS]; r++)
+        if (is_same(&r->name, name))
+            return r;
     return NULL;
 }
 
-/* Registers a name, so that leases to come tell it, too; with `fd` -1 forgets it. False: there are too many, or it is not registered. */
-static bool note(const struct encapsulation *name, int fd)
-{
-    static const struct encapsulation none;
-    pthread_mutex_lock(&table_lock);
-    struct registration *r = find_registration(name);
-    if (!r && fd >= 0)
-        r = find_registration(&none);
-    if (r)
-        *r = fd >= 0 ? (struct registration){ fd, *name } : (struct registration){ 0 };
-    pthread_mutex_unlock(&table_lock);
-    return r != NULL;
-}
-
-/* Takes back what sockets have registered that are closed: a host whose addresses change would fill the table in the end. */
+/* Takes back what sockets have registered that are closed: a host whose addresses change would fill the table in the end. In turn. */
 static void forget_closed(void)
 {
-    for (int i = 0; i < MAX_REGISTRATIONS; i++) {
-        struct encapsulation name = registration(i), now = receives(registrations[i].fd, 0, NULL, 0);
-        if (name.port && !is_same(&name, &now) && note(&name, -1)) {
+    for (struct registration *r = registrations; r < &registrations[MAX_REGISTRATIONS]; r++) {
+        struct encapsulation now = receives(r->fd, 0, NULL, 0), name = r->name;
+        if (!is_same(&name, &now)) {
+            *r = (struct registration){ 0 };
             name.operation = ENCAP_CLOSE;
             tell(&name);
         }
     }
 }
 
-/* UDP_ENCAP with ESPINUDP or 0. Without a data plane it is kept, as a subscription is. */
-static int set_encapsulation(int fd, int type)
+/* UDP_ENCAP. Without a data plane it is kept, as a subscription is. In turn. 0 or an errno. */
+static int set_encapsulation(int fd, const struct encapsulation *name)
+{
+    static const struct encapsulation none;
+    struct registration *r = find(name);
+    if (!r && name->operation == ENCAP_OPEN && !(r = find(&none))) {
+        forget_closed();
+        if (!(r = find(&none)))
+            return ENOBUFS;
+    }
+    int error = tell(name);
+    if (error == ECONNREFUSED)
+        error = 0;
+    if (r)
+        *r = error || name->operation == ENCAP_CLOSE ? (struct registration){ 0 } : (struct registration){ fd, *name };
+    return error;
+}
+
+static int encapsulate(int fd, int type)
 {
     struct encapsulation name = receives(fd, type ? ENCAP_OPEN : ENCAP_CLOSE, NULL, 0);
     int on = 1;
@@ -662,24 +605,19 @@ static int set_encapsulation(int fd, int type)
         return fail(EINVAL);
     if (type)
         real_setsockopt()(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (!note(&name, type ? fd : -1) && type) {
-        forget_closed();
-        if (!note(&name, fd))
-            return fail(ENOBUFS);
-    }
-    int error = tell(&name);
-    if (!error || error == ECONNREFUSED)
-        return 0;
-    note(&name, -1);
-    return fail(error);
+    int cancel_state = take_turn();
+    int error = set_encapsulation(fd, &name);
+    end_turn(cancel_state);
+    return error ? fail(error) : 0;
 }
 
 /* The data plane's own sockets may stand on the port: they and the program's can share it, unless another IKE daemon has it. */
 static int bind_beside(int fd, const struct sockaddr *address, socklen_t length)
 {
     struct encapsulation name = receives(fd, ENCAP_MAY_SHARE, address, length);
-    int on = 1, off = 0;
-    if (tell(&name) != 0)
+    int on = 1, off = 0, cancel_state = take_turn(), error = tell(&name);
+    end_turn(cancel_state);
+    if (error)
         return fail(EADDRINUSE);
     real_setsockopt()(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (real_bind()(fd, address, length) == 0)
@@ -728,8 +666,7 @@ EXPORT int bind(int fd, __CONST_SOCKADDR_ARG address, socklen_t length)
         int result = real_bind()(fd, address, length);
         return result < 0 && errno == EADDRINUSE && is_ike_socket(fd) ? bind_beside(fd, address.__sockaddr__, length) : result;
     }
-    KEPT struct xfrm_socket *s = acquire(fd);
-    int error = s ? bind_netlink(s, address.__sockaddr__, length) : EBADF;
+    int error = bind_netlink(socket_of(fd), address.__sockaddr__, length);
     return error ? fail(error) : 0;
 }
 
@@ -752,19 +689,16 @@ EXPORT int getsockname(int fd, __SOCKADDR_ARG address, socklen_t *restrict lengt
 {
     if (!is_ours(fd))
         return real_getsockname()(fd, address, length);
-    KEPT struct xfrm_socket *s = acquire(fd);
-    if (s)
-        give_name(address.__sockaddr__, length, *length, s->port, s->groups);
-    return s ? 0 : -1;
+    give_name(address.__sockaddr__, length, *length, socket_of(fd)->port, socket_of(fd)->groups);
+    return 0;
 }
 
 /* SOL_NETLINK: 0 or an errno. */
-static int set_netlink_option(int fd, int name, const void *value, socklen_t length)
+static int set_netlink_option(struct xfrm_socket *s, int name, const void *value, socklen_t length)
 {
     uint32_t number;
-    KEPT struct xfrm_socket *s = acquire(fd);
-    if (!s || length < sizeof number)
-        return s ? EINVAL : EBADF;
+    if (length < sizeof number)
+        return EINVAL;
     memcpy(&number, value, sizeof number);
     switch (name) {
     case NETLINK_ADD_MEMBERSHIP:
@@ -787,7 +721,7 @@ static int set_netlink_option(int fd, int name, const void *value, socklen_t len
 EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t length)
 {
     if (level == SOL_NETLINK && is_ours(fd)) {
-        int error = set_netlink_option(fd, name, value, length);
+        int error = set_netlink_option(socket_of(fd), name, value, length);
         return error ? fail(error) : 0;
     }
     if (((level == IPPROTO_IP && (name == IP_XFRM_POLICY || name == OLD_IP_IPSEC_POLICY)) ||
@@ -797,7 +731,7 @@ EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t 
     if (level == IPPROTO_UDP && name == UDP_ENCAP && length >= sizeof type && is_ike_socket(fd)) {
         memcpy(&type, value, sizeof type);
         if (type == 0 || type == UDP_ENCAP_ESPINUDP)
-            return set_encapsulation(fd, type);
+            return encapsulate(fd, type);
         if (type == UDP_ENCAP_ESPINUDP_NON_IKE)
             return fail(ENOPROTOOPT);
     }
@@ -809,10 +743,10 @@ EXPORT int getsockopt(int fd, int level, int name, void *restrict value, socklen
     int result = real_getsockopt()(fd, level, name, value, length), type = UDP_ENCAP_ESPINUDP;
     if (result == 0 && level == IPPROTO_UDP && name == UDP_ENCAP && *length == sizeof type && is_ike_socket(fd)) {
         struct encapsulation own = receives(fd, 0, NULL, 0);
-        pthread_mutex_lock(&table_lock);
-        if (own.port && find_registration(&own))
+        int cancel_state = take_turn();
+        if (own.port && find(&own))
             memcpy(value, &type, sizeof type);
-        pthread_mutex_unlock(&table_lock);
+        end_turn(cancel_state);
     }
     return result;
 }
@@ -820,19 +754,10 @@ EXPORT int getsockopt(int fd, int level, int name, void *restrict value, socklen
 /* ---- Sending ---- */
 
 /* The kernel answers to the port of the socket, whatever nlmsg_pid says. The data plane answers to nlmsg_pid. */
-static void stamp_port(char *request, size_t length, uint32_t port)
+static void stamp_port(char *request, int length, uint32_t port)
 {
-    for (size_t at = 0; length - at >= sizeof(struct nlmsghdr);) {
-        uint32_t size;
-        memcpy(&size, request + at + offsetof(struct nlmsghdr, nlmsg_len), sizeof size);
-        if (size < sizeof(struct nlmsghdr) || size > length - at)
-            return;
-        memcpy(request + at + offsetof(struct nlmsghdr, nlmsg_pid), &port, sizeof port);
-        size_t step = NLMSG_ALIGN((size_t)size);
-        if (step >= length - at)
-            return;
-        at += step;
-    }
+    for (struct nlmsghdr *message = (struct nlmsghdr *)request; NLMSG_OK(message, length); message = NLMSG_NEXT(message, length))
+        message->nlmsg_pid = port;
 }
 
 /* Sends one request and waits until it is handled. 0 or an errno. */
@@ -857,37 +782,33 @@ static ssize_t submit(int fd, const struct msghdr *message, int flags)
             return fail(EMSGSIZE);
     if (length == 0)
         return fail(ENODATA);
-    KEPT struct xfrm_socket *s = acquire(fd);
-    char *request = s ? malloc(length) : NULL;
+    struct xfrm_socket *s = socket_of(fd);
+    char *request = malloc(length);
     if (!request)
-        return s ? fail(ENOBUFS) : -1;
+        return fail(ENOBUFS);
     for (size_t i = 0; i < message->msg_iovlen; copied += message->msg_iov[i++].iov_len)
         if (message->msg_iov[i].iov_len)
             memcpy(request + copied, message->msg_iov[i].iov_base, message->msg_iov[i].iov_len);
     take_port(s, 0);
-    stamp_port(request, length, s->port);
+    stamp_port(request, (int)length, s->port);
     int error = converse(s, fd, request, length, flags);
     explicit_bzero(request, length);        /* it may carry keys */
     free(request);
     return error ? fail(error) : (ssize_t)length;
 }
 
-static ssize_t submit_bytes(int fd, const void *bytes, size_t length, int flags, const void *name, socklen_t name_length)
+EXPORT ssize_t sendto(int fd, const void *bytes, size_t length, int flags, __CONST_SOCKADDR_ARG to, socklen_t to_length)
 {
+    if (!is_ours(fd))
+        return real_sendto()(fd, bytes, length, flags, to, to_length);
     struct iovec iov = { .iov_base = (void *)bytes, .iov_len = length };
-    struct msghdr message = { .msg_name = (void *)name, .msg_namelen = name_length, .msg_iov = &iov, .msg_iovlen = 1 };
+    struct msghdr message = { .msg_name = (void *)to.__sockaddr__, .msg_namelen = to_length, .msg_iov = &iov, .msg_iovlen = 1 };
     return submit(fd, &message, flags);
 }
 
 EXPORT ssize_t send(int fd, const void *bytes, size_t length, int flags)
 {
-    return is_ours(fd) ? submit_bytes(fd, bytes, length, flags, NULL, 0) : real_send()(fd, bytes, length, flags);
-}
-
-EXPORT ssize_t sendto(int fd, const void *bytes, size_t length, int flags, __CONST_SOCKADDR_ARG to, socklen_t to_length)
-{
-    return is_ours(fd) ? submit_bytes(fd, bytes, length, flags, to.__sockaddr__, to_length)
-                       : real_sendto()(fd, bytes, length, flags, to, to_length);
+    return is_ours(fd) ? sendto(fd, bytes, length, flags, (struct sockaddr *)NULL, 0) : real_send()(fd, bytes, length, flags);
 }
 
 EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
@@ -897,7 +818,7 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 
 EXPORT ssize_t write(int fd, const void *bytes, size_t length)
 {
-    return is_ours(fd) ? submit_bytes(fd, bytes, length, 0, NULL, 0) : real_write()(fd, bytes, length);
+    return is_ours(fd) ? sendto(fd, bytes, length, 0, (struct sockaddr *)NULL, 0) : real_write()(fd, bytes, length);
 }
 
 /* ---- Receiving ---- */
@@ -922,11 +843,6 @@ static int wait_for_input(int fd, struct xfrm_socket *s)
     }
 }
 
-static void release_kept(void *s)
-{
-    release(s);
-}
-
 /* Before a receive: false with errno set where it would wait for ever, or was interrupted. */
 static bool may_receive(int fd, int flags)
 {
@@ -937,14 +853,8 @@ static bool may_receive(int fd, int flags)
     real_getsockopt()(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, &length);
     if (timeout.tv_sec || timeout.tv_usec)
         return true;
-    struct xfrm_socket *s = acquire(fd);
-    int error = 0;
-    pthread_cleanup_push(release_kept, &s);
-    error = s ? wait_for_input(fd, s) : EBADF;
-    pthread_cleanup_pop(1);
-    if (error)
-        errno = error;
-    return error == 0;
+    int error = wait_for_input(fd, socket_of(fd));
+    return error ? fail(error) == 0 : true;
 }
 
 EXPORT ssize_t recvmsg(int fd, struct msghdr *message, int flags)
@@ -1006,10 +916,10 @@ EXPORT int close_range(unsigned int first, unsigned int last, int flags)
 
 EXPORT void closefrom(int first)
 {
-    if (!self || getpid() != self)
-        real_closefrom()(first);
-    else
+    if (self && getpid() == self)
         close_range(first < 0 ? 0 : (unsigned int)first, ~0U, 0);
+    else
+        real_closefrom()(first);
 }
 
 EXPORT int dup(int fd)

@@ -1,6 +1,5 @@
 using Espalier.Wire.Addresses;
 using Espalier.Xfrm.Messages;
-using Espalier.Xfrm.Messages.Structs;
 
 namespace Espalier.Xfrm.Server;
 

@@ -2,7 +2,6 @@ using System.Net;
 using Espalier.Io.UnixSockets;
 using Espalier.Wire.Addresses;
 using Espalier.Xfrm.Messages;
-using Espalier.Xfrm.Messages.Structs;
 using Espalier.Xfrm.Server;
 using static Espalier.Xfrm.Tests.Server.ControlSocket;
 

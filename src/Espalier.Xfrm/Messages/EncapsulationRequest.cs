@@ -1,19 +1,7 @@
 using System.Runtime.InteropServices;
+using Espalier.Xfrm.Messages.Structs;
 
-namespace Espalier.Xfrm.Messages.Structs;
-
-/// <summary>What an ENCAP message asks for.</summary>
-internal enum EncapsulationOperation : uint
-{
-    /// <summary>Take back what this client has opened; one that it has not is no error.</summary>
-    Close = 0,
-
-    /// <summary>Receive ESP there, until it is closed or the client's connection is.</summary>
-    Open = 1,
-
-    /// <summary>May a program bind there beside the data plane: has no client opened it?</summary>
-    MayShare = 2,
-}
+namespace Espalier.Xfrm.Messages;
 
 /// <summary>
 /// Payload of ENCAP: a UDP socket's address.
