@@ -185,31 +185,4 @@ public sealed class EncapsulationTests
         uint familyAndPort = family | (uint)XfrmConversions.Swap(port) << 16;
         return Private(ControlMessage.Encapsulation, [(uint)operation, familyAndPort, .. Enumerable.Range(0, 4).Select(i => BitConverter.ToUInt32(padded, 4 * i))]);
     }
-
-    // Refuses what is open already, and to close what is not: the server must keep count.
-    private sealed class RecordedPorts : IEncapsulationPorts
-    {
-        public const string Reason = "No such version here";
-
-        public IpVersion Refuses { get; init; }
-
-        public int Opened { get; private set; }
-
-        public List<(InternetAddress Address, ushort Port)> Held { get; } = [];
-
-        public string? Open(InternetAddress local, ushort port)
-        {
-            Assert.DoesNotContain((local, port), Held);
-            if (local.Version == Refuses)
-            {
-                return Reason;
-            }
-
-            Opened++;
-            Held.Add((local, port));
-            return null;
-        }
-
-        public void Close(InternetAddress local, ushort port) => Assert.True(Held.Remove((local, port)));
-    }
 }
