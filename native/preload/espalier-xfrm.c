@@ -214,32 +214,33 @@ static void retire(struct xfrm_socket *s)
     memset(s, 0, sizeof *s);
 }
 
-/* Gives a further number to a socket. */
+/* Gives a further number to a socket, unless another thread has closed it meanwhile. */
 static int add_descriptor(uint16_t entry, int fd)
 {
     if (fd < 0)
         return fd;
-    if (fd >= MAX_DESCRIPTORS) {
-        discard(fd);
-        return fail(EMFILE);
-    }
     int cancel_state = take_turn();
-    sockets[entry].descriptors++;
-    set_entry(fd, entry);
+    int error = fd >= MAX_DESCRIPTORS ? EMFILE : sockets[entry].descriptors == 0 ? EBADF : 0;
+    if (!error) {
+        sockets[entry].descriptors++;
+        set_entry(fd, entry);
+    }
     end_turn(cancel_state);
-    return fd;
+    if (error)
+        discard(fd);
+    return error ? fail(error) : fd;
 }
 
 /* Forgets a number that is closed or replaced. */
 static void forget_descriptor(int fd)
 {
-    uint16_t entry = entry_of(fd);
-    if (!entry || entry & HIDDEN)
-        return;
     int cancel_state = take_turn();
-    set_entry(fd, 0);
-    sockets[entry].descriptors--;
-    retire(&sockets[entry]);
+    uint16_t entry = entry_of(fd);
+    if (entry && !(entry & HIDDEN)) {
+        set_entry(fd, 0);
+        sockets[entry].descriptors--;
+        retire(&sockets[entry]);
+    }
     end_turn(cancel_state);
 }
 
@@ -929,8 +930,8 @@ EXPORT int dup(int fd)
 
 static int duplicate_to(int from, int to, int flags, bool plain)
 {
-    bool child = getpid() != self;
     uint16_t entry = entry_of(from);
+    bool child = getpid() != self;
     if (!child && from != to && entry_of(to) & HIDDEN)
         return fail(EBUSY);
     int result = plain ? real_dup2()(from, to) : real_dup3()(from, to, flags);

@@ -606,6 +606,42 @@ static void threads(void)
     CHECK(counter(shared, 2) == leases && hidden((int[8]){ 0 }, 8) == 2);
 }
 
+static int raced[1];
+
+static void *race(void *argument)
+{
+    for (unsigned int i = 0, state = (unsigned int)(uintptr_t)argument; i < 2000; i++) {
+        int number = (int)(state = state * 1103515245 + 12345) >> 16 & 3, other = 300 + ((number + 1) & 3);
+        if (state & 0x8000)
+            close(300 + number);
+        else if (state & 0x4000)
+            dup2(raced[0], 300 + number);
+        else
+            dup2(other, 300 + number);
+        ask(300 + number, QUIET, 0, i);
+    }
+    return NULL;
+}
+
+/* Closing and replacing what others use: errors, but no socket is lost, and nobody's descriptor is closed. */
+static void racing_threads(void)
+{
+    pthread_t running[4];
+    raced[0] = open_bound(0);
+    uint32_t leases = counter(raced[0], 2);
+    struct stat before, after;
+    CHECK(fstat(0, &before) == 0);
+    for (uintptr_t i = 0; i < 4; i++)
+        CHECK(pthread_create(&running[i], NULL, race, (void *)(i + 1)) == 0);
+    for (int i = 0; i < 4; i++)
+        CHECK(pthread_join(running[i], NULL) == 0);
+    for (int i = 300; i < 304; i++)
+        close(i);
+    echo(raced[0], 1);
+    CHECK(counter(raced[0], 2) == leases && hidden((int[8]){ 0 }, 8) == 2);
+    CHECK(fstat(0, &after) == 0 && after.st_ino == before.st_ino);
+}
+
 static void *wait_for_input(void *argument)
 {
     char buffer[100];
@@ -951,7 +987,7 @@ static const struct { const char *name; void (*run)(void); } tests[] = {
     TEST(absent_data_plane), TEST(wrong_type), TEST(names_and_ports), TEST(every_way_to_send_and_receive), TEST(several_messages_in_one_request),
     TEST(options), TEST(dump_larger_than_any_queue), TEST(notifications), TEST(duplicates_and_close), TEST(hidden_descriptors_are_ours),
     TEST(forked_processes_share), TEST(child_dies_in_a_request), TEST(vfork_child_leaves_the_table_alone),
-    TEST(executed_program_inherits_what_was_asked), TEST(threads), TEST(cancelled_threads), TEST(data_plane_dies_and_returns),
+    TEST(executed_program_inherits_what_was_asked), TEST(threads), TEST(racing_threads), TEST(cancelled_threads), TEST(data_plane_dies_and_returns),
     TEST(data_plane_dies_in_a_request), TEST(blocked_receiver_learns_of_the_end), TEST(subscriber_that_never_sends_comes_back),
     TEST(signal_interrupts_a_blocked_receive), TEST(forked_process_and_restart), TEST(bypass_becomes_a_mark),
     TEST(encapsulation_goes_to_the_data_plane), TEST(encapsulation_leaves_the_socket_ordinary), TEST(encapsulation_of_both_families),

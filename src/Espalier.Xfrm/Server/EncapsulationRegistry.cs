@@ -27,6 +27,11 @@ internal sealed class EncapsulationRegistry
             return XfrmError.Invalid("ENCAP needs a port, and family AF_INET, AF_INET6 or AF_UNSPEC");
         }
 
+        if (version == IpVersion.IPv6 && XfrmConversions.ToAddress(request.Address, version).Bits >> 32 == 0xffff)
+        {
+            return XfrmError.Unsupported("An IPv6 socket bound to an IPv4 address cannot have UDP encapsulation: use an IPv4 socket");
+        }
+
         Endpoint[] endpoints = version == IpVersion.None
             ? [new(InternetAddress.AnyIPv4, port), new(InternetAddress.AnyIPv6, port)]
             : [new(XfrmConversions.ToAddress(request.Address, version), port)];

@@ -111,6 +111,7 @@ public sealed class EncapsulationTests
 
         Assert.Equal((LinuxError.Invalid, true), (answer.Errno, answer.Text is not null));
         Assert.Equal(LinuxError.Invalid, Ask(client, Private(ControlMessage.Encapsulation, 1, 2, 3, 4, 5)).Errno);
+        Assert.Equal(LinuxError.NotSupported, Ask(client, Encap(EncapsulationOperation.Open, IPv6, 4500, "::ffff:192.0.2.1")).Errno);
     }
 
     [Fact]
