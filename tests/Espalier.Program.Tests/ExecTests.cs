@@ -48,6 +48,28 @@ public sealed class ExecTests
         Assert.Equal(0UL, Convert.ToUInt64(lines[3].Split('\t', ' ')[^1], 16) & SigPipe);
     }
 
+    [Theory]
+    [InlineData("cd /; \"$1/espalier\"")]
+    [InlineData("cd \"$2\"; ln -s \"$1/espalier\" first; ln -s first second; cd /; \"$2/second\"")]
+    [InlineData("cd \"$2\"; PATH=$1:$PATH; espalier")]
+    [InlineData("ln -s \"$1/espalier\" \"$2/esp\"; PATH=$2:$PATH; cd /; esp")]
+    [InlineData("cd \"$1/..\"; ./\"${1##*/}\"/espalier")]
+    public void Exec_HoweverItIsStarted_FindsTheLibraryBesideIt(string start)
+    {
+        RequireLibrary();
+        string folder = Path.GetDirectoryName(Program)!, scratch = Directory.CreateTempSubdirectory($"esp{Environment.ProcessId}-").FullName;
+        try
+        {
+            var result = Command.Try("sh", ["-c", $"{start} exec --control {NoControl} -- sh -c 'echo $LD_PRELOAD'", "sh", folder, scratch]);
+
+            Assert.Equal(Path.Combine(folder, PreloadLibrary.FileName), result.Output.Trim().Split(':')[0]);
+        }
+        finally
+        {
+            Directory.Delete(scratch, recursive: true);
+        }
+    }
+
     [Fact]
     public void Exec_NoSuchProgram_ExitsWith127() => Assert.Equal(127, Exec("no-such-program-here").ExitCode);
 
@@ -72,7 +94,10 @@ public sealed class ExecTests
 
     private static CommandResult Exec(params string[] program)
     {
-        Assert.SkipUnless(File.Exists(Path.Combine(Path.GetDirectoryName(Program)!, PreloadLibrary.FileName)), "needs gcc and make at build time, for the preload library");
+        RequireLibrary();
         return Command.Try(Program, ["exec", "--control", NoControl, "--", .. program]);
     }
+
+    private static void RequireLibrary() =>
+        Assert.SkipUnless(File.Exists(Path.Combine(Path.GetDirectoryName(Program)!, PreloadLibrary.FileName)), "needs gcc and make at build time, for the preload library");
 }

@@ -76,7 +76,7 @@ internal static class Refusals
     public static XfrmError OfTemplate(in XfrmUserTemplate template)
     {
         var error = OfProtocol(template.Id.Protocol);
-        error = error.Failed ? error : OfMode(template.Mode, "template");
+        error = error.Failed || IsTrap(template) ? error : OfMode(template.Mode, "template");
         if (error.Failed)
         {
             return error;
@@ -114,6 +114,12 @@ internal static class Refusals
         0 or XfrmValue.ProtocolAny => XfrmError.Protocol("A template for any IPsec protocol is not supported by Espalier: name ESP"),
         _ => XfrmError.Protocol("Only ESP is supported by Espalier"),
     };
+
+    // pluto's policy for traffic on demand: transport mode without addresses. No SA that Espalier admits fits it, so it asks for one (ACQUIRE),
+    // and the negotiated policy takes its place.
+    private static bool IsTrap(in XfrmUserTemplate template) => template.Mode == XfrmValue.ModeTransport
+        && XfrmConversions.Bytes(template.Id.DestinationAddress).IndexOfAnyExcept((byte)0) < 0
+        && XfrmConversions.Bytes(template.SourceAddress).IndexOfAnyExcept((byte)0) < 0;
 
     private static XfrmError OfCommonAttributes(in XfrmRequest request)
     {

@@ -17,7 +17,7 @@ internal static class ControlMessage
     /// <summary>Statistics as JSON in parts of this type (NLM_F_MULTI), then NLMSG_DONE.</summary>
     public const ushort Statistics = 0xE503;
 
-    /// <summary>Reserved for the port of an IKE daemon.</summary>
+    /// <summary>ESP on the UDP port of an IKE daemon: <see cref="EncapsulationRequest"/>. Answer: NLMSG_ERROR.</summary>
     public const ushort Encapsulation = 0xE504;
 
     /// <summary>First of the private types.</summary>

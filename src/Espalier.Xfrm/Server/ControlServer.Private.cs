@@ -7,7 +7,7 @@ using Espalier.Xfrm.Messages.Structs;
 
 namespace Espalier.Xfrm.Server;
 
-/// <content>The messages of the control connection itself: ATTACH, GROUPS, STAT.</content>
+/// <content>The messages of the control connection itself: ATTACH, GROUPS, STAT, ENCAP.</content>
 public sealed partial class ControlServer
 {
     private void HandlePrivate(ControlClient client, ReadOnlySpan<byte> message, in NetlinkHeader header, ref SafeDescriptor? descriptor)
@@ -26,8 +26,11 @@ public sealed partial class ControlServer
             case ControlMessage.Statistics:
                 StartStatistics(client, message, header);
                 break;
+            case ControlMessage.Encapsulation when payload.Length >= EncapsulationRequest.Size:
+                Encapsulate(client, message, header);
+                break;
             case ControlMessage.Encapsulation:
-                Answer(client, message, header, XfrmError.Unsupported("Taking over the port of an IKE daemon is not supported by this version of Espalier"));
+                Answer(client, message, header, XfrmError.Invalid("ENCAP has no operation, family, port and address"));
                 break;
             case ControlMessage.Groups:
                 Answer(client, message, header, XfrmError.Invalid("GROUPS has no mask"));
@@ -77,6 +80,18 @@ public sealed partial class ControlServer
         {
             return XfrmError.Invalid(exception.Message);
         }
+    }
+
+    private void Encapsulate(ControlClient client, ReadOnlySpan<byte> message, in NetlinkHeader header)
+    {
+        var request = MemoryMarshal.Read<EncapsulationRequest>(message[NetlinkHeader.Size..]);
+        var error = _encapsulation.Handle(client, request);
+        if (error.Failed && request.Operation == EncapsulationOperation.Open)
+        {
+            Log.EncapsulationRefused(_logger, XfrmConversions.Swap(request.Port), error.Text!);
+        }
+
+        Answer(client, message, header, error);
     }
 
     private void StartStatistics(ControlClient client, ReadOnlySpan<byte> message, in NetlinkHeader header)

@@ -30,6 +30,7 @@ public sealed partial class ControlServer : IXfrmListeners, IDisposable
     private readonly XfrmService _service;
     private readonly PeerPolicy _policy;
     private readonly List<ControlClient> _clients = [];
+    private readonly EncapsulationRegistry _encapsulation = new();
     private readonly NetlinkWriter _writer = new(2 * XfrmContext.MaximumDatagram);
     private ControlListener? _listener;
     private ControlLoop.Registration? _listening;
@@ -74,6 +75,13 @@ public sealed partial class ControlServer : IXfrmListeners, IDisposable
     {
         get => _service.Changed;
         set => _service.Changed = value;
+    }
+
+    /// <summary>Takes over ESP on the ports of IKE daemons; null: they are refused. Called on the control thread.</summary>
+    public IEncapsulationPorts? EncapsulationPorts
+    {
+        get => _encapsulation.Ports;
+        set => _encapsulation.Ports = value;
     }
 
     internal ControlServerOptions Options { get; }
@@ -248,6 +256,7 @@ public sealed partial class ControlServer : IXfrmListeners, IDisposable
         if (_clients.Remove(client))
         {
             client.Dispose();
+            _encapsulation.Release(client);
             Counters.Clients = _clients.Count;
             Log.ClientGone(_logger, client.IsAttached, client.Lost);
         }

@@ -25,4 +25,7 @@ internal static partial class Log
 
     [LoggerMessage(3006, LogLevel.Warning, "The control socket cannot accept a connection now: errno {Errno}")]
     public static partial void AcceptFailed(ILogger logger, int errno);
+
+    [LoggerMessage(3007, LogLevel.Warning, "ESP on UDP port {Port} is not taken over for an IKE daemon: {Reason}")]
+    public static partial void EncapsulationRefused(ILogger logger, ushort port, string reason);
 }

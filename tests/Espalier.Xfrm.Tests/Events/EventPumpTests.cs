@@ -121,11 +121,14 @@ public sealed class EventPumpTests
         Assert.Equal(0, service.Service.Context.AcquiringCount);
     }
 
-    [Fact]
-    public void Acquire_TemplateWithoutAddresses_TakesThePackets()
+    // pluto's is in transport mode, which is no mode of Espalier's SAs: a trap only.
+    [Theory]
+    [InlineData(XfrmValue.ModeTunnel)]
+    [InlineData(XfrmValue.ModeTransport)]
+    public void Acquire_TemplateWithoutAddresses_TakesThePackets(byte mode)
     {
         using var service = new ServiceHarness();
-        Post(service, AddPolicy(service, Request.Template("0.0.0.0", "0.0.0.0")), Flow);
+        Post(service, AddPolicy(service, Request.Template("0.0.0.0", "0.0.0.0", change: (ref XfrmUserTemplate template) => template.Mode = mode)), Flow);
 
         service.Service.Events.Drain();
 

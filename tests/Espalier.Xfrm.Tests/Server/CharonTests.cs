@@ -33,6 +33,9 @@ public sealed class CharonTests
         using var sun = new Host(sunNetwork, "192.168.0.2", "192.168.0.1", "10.2.0.0/16", "10.1.0.0/16", proposal, child);
         moon.Load();
         sun.Load();
+        Assert.Equal(
+            [(InternetAddress.AnyIPv4, (ushort)4500), (InternetAddress.AnyIPv6, (ushort)4500)],
+            moon.Server.OnLoop(() => moon.Ports.Held.OrderBy(held => held.Address.Version).ToArray()));
 
         moon.Control("--initiate", "--child", "c");
         var first = Agree(moon, sun, []);
@@ -112,6 +115,7 @@ public sealed class CharonTests
                 secrets { ike { secret = "0123456789abcdef" } }
                 """);
             Server = new ServerHarness(new ControlServerOptions { Path = $"{_directory}/espalier.sock" }, network);
+            Server.OnLoop(() => Server.Server.EncapsulationPorts = Ports);
             var start = new ProcessStartInfo("ip") { RedirectStandardError = true, RedirectStandardOutput = true };
             foreach (string argument in (string[])["netns", "exec", network.Name, "env", $"STRONGSWAN_CONF={_directory}/strongswan.conf",
                 .. PreloadLibrary.Environment(Server.Path), Requirement.Find("charon-systemd")!])
@@ -125,6 +129,8 @@ public sealed class CharonTests
         }
 
         public ServerHarness Server { get; }
+
+        public RecordedPorts Ports { get; } = new();
 
         public string Log => File.Exists($"{_directory}/log") ? string.Join('\n', File.ReadAllLines($"{_directory}/log").TakeLast(20)) : "(no log)";
 

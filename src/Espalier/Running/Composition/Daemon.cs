@@ -122,6 +122,7 @@ internal sealed class Daemon : IDisposable
 
         var document = new StatDocument(_options, _database, _routing, _dataPlane, _devices, _control);
         _control.Statistics = document.Write;
+        _control.EncapsulationPorts = new EncapsulationPorts(_dataPlane);
         _control.PathMtuLearnt = learnt => _routing.LearnPathMtu(learnt.Association!, learnt.PathMtu);
         _control.Changed = _routing.AwaitGuard;
         _control.Loop.Register(_routing.PollDescriptor, static () => { });
