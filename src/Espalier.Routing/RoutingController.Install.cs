@@ -28,8 +28,9 @@ public sealed partial class RoutingController
 
         _tunnel = _netlink.GetLink(_options.TunnelName);
         RefuseSharedTable();
+        _sourceValidation = new SourceValidation();
         _ownsTables = true;
-        bool alone = RemoveLeftovers();
+        RemoveLeftovers(_sourceValidation);
         _mtu = _tunnelMtu.Current(withIPv6);
         foreach (string problem in TunnelInterface.SetUp(_netlink, _tunnel, _mtu, withIPv6))
         {
@@ -38,14 +39,16 @@ public sealed partial class RoutingController
 
         LocalAddresses.Refresh(_netlink);
         _sources.Refresh();
-        _sourceValidation = new SourceValidation(alone);
         _routes = new CatchRoutes(
             _netlink, _sources, _options, _tunnel.Index, (destination, reason) => RoutingLog.RouteRefused(_logger, destination, reason));
+        _routes.Install();
         foreach (var version in _versions)
         {
             _rules[version] = new CatchRules(_netlink, version, _options);
-            _rules[version].Install();
+            _rules[version].Install(_sourceValidation.WasOff);
         }
+
+        _sourceValidation.SwitchOn();
 
         _guard = new ClearGuard(_options, OnGuardStatus);
         _guard.SetPorts([.. _options.IkePorts]);
@@ -71,25 +74,20 @@ public sealed partial class RoutingController
         }
     }
 
-    /// <summary>Removes rules and routes of an earlier run; true where no other Espalier has rules here.</summary>
-    private bool RemoveLeftovers()
+    /// <summary>Removes rules and routes of an earlier run, after what they record was taken over.</summary>
+    private void RemoveLeftovers(SourceValidation validation)
     {
-        int before = 0, after = 0;
-        foreach (var version in _versions)
-        {
-            before += _netlink.GetRules(version).Count(rule => CatchRules.IsOfEspalier(rule, _options));
-            CatchRules.Clear(_netlink, _options, version);
-            after += _netlink.GetRules(version).Count(rule => CatchRules.IsOfEspalier(rule, _options));
-        }
-
+        validation.TakeOver(RulesOfEspalier());
+        int removed = _versions.Sum(version => CatchRules.Clear(_netlink, _options, version));
         CatchRoutes.Clear(_netlink, _options, _versions);
-        if (before != after)
+        if (removed > 0)
         {
-            RoutingLog.TookOver(_logger, before - after);
+            RoutingLog.TookOver(_logger, removed);
         }
-
-        return before == 0;
     }
+
+    /// <summary>The rules of this and all other instances in the network namespace, those that crashes left included.</summary>
+    private IEnumerable<RuleEntry> RulesOfEspalier() => _versions.SelectMany(_netlink.GetRules).Where(rule => CatchRules.IsOfEspalier(rule, _options));
 
     private void TakeOverDatabase()
     {

@@ -232,7 +232,7 @@ public sealed partial class RoutingController : IDisposable
         }
 
         Attempt(() => CatchRoutes.Clear(_netlink, _options, _versions));
-        Attempt(() => _sourceValidation?.Restore(_versions.SelectMany(_netlink.GetRules).Any(rule => CatchRules.IsOfEspalier(rule, _options))));
+        Attempt(() => _sourceValidation?.Restore(RulesOfEspalier().Any()));
     }
 
     private void Attempt(Action action)

@@ -1,6 +1,9 @@
 namespace Espalier.Routing;
 
-/// <summary>How Espalier steers packets into its TUN. Two instances on one host differ in TUN, <see cref="Table"/> and <see cref="Mark"/>.</summary>
+/// <summary>
+/// How Espalier steers packets into its TUN. Two instances on one host differ in TUN, <see cref="Table"/> and <see cref="Mark"/>; the tables and marks that
+/// are derived from these must differ too.
+/// </summary>
 public sealed record RoutingOptions
 {
     /// <summary>Default of <see cref="Table"/>.</summary>
@@ -18,7 +21,7 @@ public sealed record RoutingOptions
     /// <summary>Largest <see cref="RulePriority"/>: all rules must stand before that of the main table, 32766.</summary>
     public const uint LargestRulePriority = 32_765 - RulePriorities + 1;
 
-    private const uint TableDistance = 0x10000;
+    private const uint Distance = 0x10000;
 
     /// <summary>Priorities in use, from <see cref="RulePriority"/> on.</summary>
     public const uint RulePriorities = 5;
@@ -42,13 +45,28 @@ public sealed record RoutingOptions
     /// Its second table: the same for packets that have no source address yet; each route there says which one they get. 65,536 further on
     /// (or back, where the numbers end), so that instances with neighbouring tables do not meet.
     /// </summary>
-    public uint UnspecifiedSourceTable => Table <= uint.MaxValue - TableDistance ? Table + TableDistance : Table - TableDistance;
+    public uint UnspecifiedSourceTable => Beside(Table, Distance);
+
+    /// <summary>Its third table: the way back of what arrives with <see cref="RelayMark"/>. 131,072 further on, or back.</summary>
+    public uint RelayTable => Beside(Table, 2 * Distance);
 
     /// <summary>First of the <see cref="RulePriorities"/> priorities of the routing rules.</summary>
     public uint RulePriority { get; init; } = DefaultRulePriority;
 
     /// <summary>Firewall mark, exact, of packets that the rules exempt: the outer packets, the IKE daemon's, and what passes in clear.</summary>
     public uint Mark { get; init; } = DefaultMark;
+
+    /// <summary>
+    /// Firewall mark of packets that arrive while the kernel looks up the way back to their source (rp_filter), and only in that look-up exempt.
+    /// 0x10000 further on than <see cref="Mark"/>, or back, where the numbers end.
+    /// </summary>
+    public uint ArrivalMark => Beside(Mark, Distance);
+
+    /// <summary>
+    /// Firewall mark of packets that are sent into the loopback device to be delivered to a socket of this host with the source that they came from:
+    /// strict rp_filter lets them pass. IPv4; IPv6 has no rp_filter. 0x20000 further on than <see cref="Mark"/>, or back.
+    /// </summary>
+    public uint RelayMark => Beside(Mark, 2 * Distance);
 
     /// <summary>RTPROT_* of all rules and routes made here.</summary>
     public byte Protocol { get; init; } = DefaultProtocol;
@@ -58,4 +76,9 @@ public sealed record RoutingOptions
 
     /// <summary>False: no nftables.</summary>
     public bool UseGuard { get; init; } = true;
+
+    /// <summary>All tables.</summary>
+    internal IReadOnlyList<uint> Tables => [Table, UnspecifiedSourceTable, RelayTable];
+
+    private static uint Beside(uint number, uint distance) => number <= uint.MaxValue - distance ? number + distance : number - distance;
 }

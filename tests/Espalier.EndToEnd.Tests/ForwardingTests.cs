@@ -1,5 +1,7 @@
 using System.Buffers.Binary;
 using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
 using Espalier.EndToEnd.Tests.Hosts;
 
 namespace Espalier.EndToEnd.Tests;
@@ -10,7 +12,7 @@ namespace Espalier.EndToEnd.Tests;
 /// </summary>
 public sealed class ForwardingTests(Gateways hosts) : IClassFixture<Gateways>, IDisposable
 {
-    private const string NotEsp = "not (udp port 4500) and not (ip proto 50) and not (ip6 proto 50) and not arp and not (icmp6 and ip6[40] >= 133)";
+    private const string NotEsp = $"not (udp port 4500) and not (ip proto 50) and not (ip6 proto 50) and not arp and not ({PacketCapture.NeighborDiscovery})";
 
     /// <summary>Outer and inner family, encapsulation.</summary>
     public static TheoryData<bool, bool, bool> Combinations => HeaderTests.Combinations;
@@ -148,12 +150,19 @@ public sealed class ForwardingTests(Gateways hosts) : IClassFixture<Gateways>, I
         hosts.Key(inner6: inner6);
         hosts.Both("xfrm policy flush");
         hosts.Protect(Gateways.AliceNet(inner6), Gateways.BobNet(inner6), outer6: false, "proto tcp", "proto tcp");
+        // What comes out of the tunnel needs a policy of its own on its way to alice.
+        hosts.MoonDaemon.Exec($"ip xfrm policy add src {Gateways.BobNet(inner6)} dst {Gateways.AliceNet(inner6)} proto tcp dir out").Expect();
         hosts.MoonDaemon.Exec("ip xfrm policy setdefault out block").Expect();
         try
         {
-            // Moon's own packets: with everything routed into the TUN, strict rp_filter drops alice's on arrival.
+            // Everything is routed into the TUN now, and so is the way back to alice, which strict rp_filter looks up.
+            AssertDropped("OutboundNoPolicy", () => hosts.Ping(inner6, count: 2, wait: "0.2"), 2, outbound: true);
             AssertDropped(
                 "OutboundNoPolicy", () => hosts.Moon.Sh($"ping -n -c 2 -i 0.02 -W 0.2 -I {(inner6 ? "fd01::1" : "10.1.0.1")} {Gateways.BobAt(inner6)}"), 2, outbound: true);
+            using var clear = new PacketCapture(hosts.Router, "wanb", Clear(inner6));
+            Assert.Equal(Gateways.AliceAt(inner6), TcpPeerOfAlice(inner6));
+            clear.Finish();
+            Assert.Empty(clear.Frames());
         }
         finally
         {
@@ -242,21 +251,21 @@ public sealed class ForwardingTests(Gateways hosts) : IClassFixture<Gateways>, I
 
         int refused = hosts.Alice.Run(() =>
         {
-            using var socket = new System.Net.Sockets.Socket(System.Net.Sockets.AddressFamily.InterNetwork, System.Net.Sockets.SocketType.Dgram, System.Net.Sockets.ProtocolType.Udp);
-            socket.Connect(System.Net.IPAddress.Parse("10.2.0.10"), 9);
+            using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
+            socket.Connect(IPAddress.Parse("10.2.0.10"), 9);
             socket.ReceiveTimeout = 2000;
             socket.Send([1]);
             try
             {
                 return socket.Receive(new byte[1]);
             }
-            catch (System.Net.Sockets.SocketException failure)
+            catch (SocketException failure)
             {
                 return (int)failure.SocketErrorCode;
             }
         });
 
-        Assert.Equal((int)System.Net.Sockets.SocketError.ConnectionRefused, refused);
+        Assert.Equal((int)SocketError.ConnectionRefused, refused);
     }
 
     [Theory]
@@ -297,6 +306,21 @@ public sealed class ForwardingTests(Gateways hosts) : IClassFixture<Gateways>, I
     public void Dispose() => hosts.Both("xfrm policy flush");
 
     private static string Clear(bool inner6) => $"{NotEsp} and ({(inner6 ? "ip6" : "ip")})";
+
+    /// <summary>Alice connects to bob and is answered; the address that bob sees.</summary>
+    private string TcpPeerOfAlice(bool inner6)
+    {
+        var family = inner6 ? AddressFamily.InterNetworkV6 : AddressFamily.InterNetwork;
+        using var server = hosts.Bob.Run(() => new Socket(family, SocketType.Stream, ProtocolType.Tcp));
+        server.Bind(new IPEndPoint(IPAddress.Parse(Gateways.BobAt(inner6)), 0));
+        server.Listen(1);
+        using var client = hosts.Alice.Run(() => new Socket(family, SocketType.Stream, ProtocolType.Tcp) { ReceiveTimeout = 3000 });
+        Assert.True(client.ConnectAsync(server.LocalEndPoint!).Wait(TimeSpan.FromSeconds(3)), "no connection");
+        using var accepted = server.Accept();
+        accepted.Send([1]);
+        Assert.Equal(1, client.Receive(new byte[1]));
+        return ((IPEndPoint)accepted.RemoteEndPoint!).Address.ToString();
+    }
 
     private long Guarded() => (long)hosts.SunDaemon.Stat()["kernelDrops"]!["guardForwarded"]!;
 

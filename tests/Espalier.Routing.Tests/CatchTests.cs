@@ -77,7 +77,7 @@ public sealed class CatchTests
 
         Assert.Equal("", Routes(host, "4550"));
         Assert.Equal("", Routes(host, "4550", "-6"));
-        Assert.Equal(3, RuleLines(host, "-4").Count);
+        Assert.Equal(6, RuleLines(host, "-4").Count);
         Assert.Contains(host.Log, line => line.Contains("earlier run", StringComparison.Ordinal));
     }
 
@@ -92,7 +92,7 @@ public sealed class CatchTests
         host.Host.Run(host.Controller.Stop);
 
         Assert.Equal(rules, host.Host.Ip("rule") + host.Host.Ip("-6 rule"));
-        foreach (string table in new[] { "4550", "70086" })
+        foreach (string table in new[] { "4550", "70086", "135622" })
         {
             Assert.Equal("", Routes(host, table));
             Assert.Equal("", Routes(host, table, "-6"));
@@ -118,7 +118,7 @@ public sealed class CatchTests
 
         host.Remove(host.Database.Spd.Policies.ToList());
         Assert.Equal("", Routes(host, "4550"));
-        Assert.Equal(3, RuleLines(host, "-4").Count);
+        Assert.Equal(6, RuleLines(host, "-4").Count);
     }
 
     [Fact]
@@ -328,7 +328,7 @@ public sealed class CatchTests
         SendUnconnected(host, "10.2.0.5", 4001);
         AssertCaught(host, "10.2.0.5", "192.168.0.1", packet => packet.DestinationPort == 4001);
         Assert.Equal("1", host.Host.Run(() => File.ReadAllText("/proc/sys/net/ipv4/conf/all/src_valid_mark").Trim()));
-        Assert.Equal(4, RuleLines(host, "-4").Count);
+        Assert.Equal(7, RuleLines(host, "-4").Count);
     }
 
     [Fact]

@@ -56,6 +56,11 @@ public sealed partial class RouteNetlink
             writer.Attribute(Rtnetlink.FRA_SRC, rule.Source.Canonical.Address);
         }
 
+        if (rule.InputInterface is { } input)
+        {
+            writer.Attribute(Rtnetlink.FRA_IIFNAME, input);
+        }
+
         if (rule.Mark is { } mark)
         {
             writer.Attribute(Rtnetlink.FRA_FWMARK, mark);
@@ -95,6 +100,7 @@ public sealed partial class RouteNetlink
                 Rtnetlink.FRA_TABLE => rule with { Table = attribute.UInt32 },
                 Rtnetlink.FRA_PROTOCOL => rule with { Protocol = attribute.Byte },
                 Rtnetlink.FRA_SRC => rule with { Source = new AddressPrefix(attribute.Address(version), header[2]) },
+                Rtnetlink.FRA_IIFNAME => rule with { InputInterface = attribute.Text },
                 Rtnetlink.FRA_FWMARK => rule with { Mark = attribute.UInt32 },
                 Rtnetlink.FRA_GOTO => rule with { GotoPriority = attribute.UInt32 },
                 _ => rule,

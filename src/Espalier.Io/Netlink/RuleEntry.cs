@@ -30,6 +30,9 @@ public readonly record struct RuleEntry(IpVersion Version, uint Priority)
     /// <summary>Source prefix; the default value stands for any.</summary>
     public AddressPrefix Source { get; init; }
 
+    /// <summary>Name of the interface that the packet came in by, or null for any; <c>lo</c> for look-ups that belong to no packet that came in.</summary>
+    public string? InputInterface { get; init; }
+
     /// <summary>Firewall mark, exact, or null for any.</summary>
     public uint? Mark { get; init; }
 

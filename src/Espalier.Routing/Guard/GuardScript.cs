@@ -6,9 +6,10 @@ namespace Espalier.Routing.Guard;
 /// <summary>
 /// The fixed part of the nftables: hooks and exemptions, around the chains of the policies (<see cref="GuardGroup"/>).
 /// <code>
-/// prerouting  310  arrive     IPv4, not from the TUN and not into it: mark M for the look-ups of rp_filter
-/// input      −310  delivered  mark off          forward   −310  routed     mark off
-/// prerouting −310, −250  arrive_6, arrived_6   the same around the rp_filter of IPv6 firewalls, which stands in between
+/// prerouting −310  relay      mark R of what comes through lo hidden until
+/// prerouting  310  arrive     mark R on again; IPv4, not from the TUN: mark A or M for the look-up of rp_filter
+/// input      −310  delivered  marks off         forward   −310  routed     marks off
+/// prerouting −310, −250  arrive_6, arrived_6   mark A around the rp_filter of IPv6 firewalls, which stands in between
 /// input       300  inbound    in policies          output   300  outbound   out policies
 /// forward    −300  forwarded  fwd policies, if it came in clear; out policies, if it is to leave in clear
 /// arp input  −310  arrive     mark M, because rp_filter looks at ARP too
@@ -28,6 +29,13 @@ internal sealed class GuardScript(RoutingOptions options)
     private string ArpTable => $"arp espalier_{options.TunnelName}";
 
     private string Mark => options.Mark.ToString(CultureInfo.InvariantCulture);
+
+    private string Arrival => options.ArrivalMark.ToString(CultureInfo.InvariantCulture);
+
+    private string Relay => options.RelayMark.ToString(CultureInfo.InvariantCulture);
+
+    /// <summary>The mark as a priority, in the notation of tc: two halves of 16 bits.</summary>
+    private string RelayPriority => string.Create(CultureInfo.InvariantCulture, $"{options.RelayMark >> 16:x}:{options.RelayMark & 0xFFFF:x}");
 
     private string Tunnel => $"\"{options.TunnelName}\"";
 
@@ -85,37 +93,45 @@ internal sealed class GuardScript(RoutingOptions options)
         """;
 
     /// <summary>
-    /// Makes the mark on arrival, in the table that is there. It is on a packet for as short as possible: in IPv4 from the end of prerouting, where
-    /// addresses are translated, to the start of input or forward, so that only rp_filter and the look-up of the route see it. The latter would exempt
-    /// the packet from the catch, so a packet that is to be forwarded gets it only if the way back to its source leads into the TUN and its own does
-    /// not. In IPv6, whose kernel has no rp_filter, around the raw
-    /// table, where firewalls have theirs. So no rule that saves marks to connections can save this one.
+    /// Makes the marks on arrival, in the table that is there. They are on a packet for as short as possible: in IPv4 from the end of prerouting, where
+    /// addresses are translated, to the start of input or forward, so that only rp_filter and the look-up of the route see them; in IPv6, whose kernel
+    /// has no rp_filter, around the raw table, where firewalls have theirs. So no rule that saves marks to connections can save these. From such rules the mark
+    /// of what is relayed through the loopback device is hidden too; meanwhile the packet's priority tells of it.
+    /// The mark A exempts the look-up of rp_filter alone. Of a packet that is forwarded, but not into the TUN, that look-up cannot be told from one for a
+    /// packet on its way; it gets the mark M, which exempts both, and the look-up of its route needs no catch.
     /// </summary>
     internal string CreateMark() => $$"""
         table {{Table}} {
+            chain relay {
+                type filter hook prerouting priority -310; policy accept;
+                iifname "lo" meta mark {{Relay}} meta priority set {{RelayPriority}} meta mark set 0
+            }
             chain arrive {
                 type filter hook prerouting priority 310; policy accept;
+                iifname "lo" meta priority {{RelayPriority}} meta mark 0 meta mark set {{Relay}}
                 iifname { "lo", {{Tunnel}} } accept
-                meta nfproto ipv4 meta mark 0 fib daddr type {{LocalTypes}} meta mark set {{Mark}}
-                meta nfproto ipv4 meta mark 0 fib saddr oifname {{Tunnel}} fib daddr oifname != {{Tunnel}} meta mark set {{Mark}}
+                meta nfproto ipv6 accept
+                meta mark 0 fib daddr type {{LocalTypes}} meta mark set {{Arrival}}
+                meta mark 0 fib saddr oifname {{Tunnel}} fib daddr oifname {{Tunnel}} meta mark set {{Arrival}}
+                meta mark 0 fib saddr oifname {{Tunnel}} meta mark set {{Mark}}
             }
             chain delivered {
                 type filter hook input priority -310; policy accept;
-                meta mark {{Mark}} meta mark set 0
+                meta mark { {{Mark}}, {{Arrival}}, {{Relay}} } meta mark set 0
             }
             chain routed {
                 type filter hook forward priority -310; policy accept;
-                meta nfproto ipv4 meta mark {{Mark}} meta mark set 0
+                meta nfproto ipv4 meta mark { {{Mark}}, {{Arrival}} } meta mark set 0
             }
             chain arrive_6 {
                 type filter hook prerouting priority -310; policy accept;
                 iifname { "lo", {{Tunnel}} } accept
-                meta nfproto ipv6 meta mark 0 fib daddr type {{LocalTypes}} meta mark set {{Mark}}
-                meta nfproto ipv6 meta mark 0 fib saddr oifname {{Tunnel}} fib daddr oifname != {{Tunnel}} meta mark set {{Mark}}
+                meta nfproto ipv6 meta mark 0 fib daddr type {{LocalTypes}} meta mark set {{Arrival}}
+                meta nfproto ipv6 meta mark 0 fib saddr oifname {{Tunnel}} meta mark set {{Arrival}}
             }
             chain arrived_6 {
                 type filter hook prerouting priority -250; policy accept;
-                meta nfproto ipv6 meta mark {{Mark}} meta mark set 0
+                meta nfproto ipv6 meta mark {{Arrival}} meta mark set 0
             }
         }
 

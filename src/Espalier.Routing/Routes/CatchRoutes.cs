@@ -29,6 +29,14 @@ internal sealed class CatchRoutes(RouteNetlink netlink, SourceAddresses sources,
     /// <summary>Routes that the kernel refused so far.</summary>
     internal long Refused { get; private set; }
 
+    /// <summary>
+    /// To the loopback device, for the look-up of rp_filter: what is relayed to a socket of this host through that device comes from where its source is.
+    /// </summary>
+    private RouteEntry Relay => new(AddressPrefix.AllIPv4, options.RelayTable) { Protocol = options.Protocol, OutputInterface = LoopbackIndex, Scope = ScopeLink };
+
+    /// <summary>Writes the route that always stands.</summary>
+    internal void Install() => Write([new RouteChange(RouteOperation.Replace, Relay)]);
+
     /// <summary>Adds an out policy and writes its routes.</summary>
     internal void Add(SecurityPolicy policy)
     {
@@ -103,7 +111,7 @@ internal sealed class CatchRoutes(RouteNetlink netlink, SourceAddresses sources,
         HashSet<RouteEntry> there = [];
         foreach (var version in versions)
         {
-            foreach (uint table in (ReadOnlySpan<uint>)[options.Table, options.UnspecifiedSourceTable])
+            foreach (uint table in options.Tables)
             {
                 foreach (var route in netlink.GetRoutes(version, table, options.Protocol))
                 {
@@ -112,19 +120,8 @@ internal sealed class CatchRoutes(RouteNetlink netlink, SourceAddresses sources,
             }
         }
 
-        List<RouteChange> changes = [];
-        foreach (var entry in _entries.Values)
-        {
-            foreach (var route in RoutesOf(entry.Prefix, entry.Applied))
-            {
-                if (!there.Contains(Comparable(route)))
-                {
-                    changes.Add(new RouteChange(RouteOperation.Replace, route));
-                }
-            }
-        }
-
-        Write(changes);
+        var wanted = _entries.Values.SelectMany(entry => RoutesOf(entry.Prefix, entry.Applied)).Append(Relay);
+        Write([.. wanted.Where(route => !there.Contains(Comparable(route))).Select(static route => new RouteChange(RouteOperation.Replace, route))]);
     }
 
     /// <summary>Removes all routes of Espalier's protocol from its tables, also those that a crash left.</summary>
@@ -133,7 +130,7 @@ internal sealed class CatchRoutes(RouteNetlink netlink, SourceAddresses sources,
         List<RouteChange> changes = [];
         foreach (var version in versions)
         {
-            foreach (uint table in (ReadOnlySpan<uint>)[options.Table, options.UnspecifiedSourceTable])
+            foreach (uint table in options.Tables)
             {
                 changes.AddRange(netlink.GetRoutes(version, table, options.Protocol).Select(static route => new RouteChange(RouteOperation.Delete, route)));
             }

@@ -21,9 +21,9 @@ internal sealed class CatchRules
 
     /// <summary>Installs the rules that always stand.</summary>
     /// <exception cref="NetlinkException">The kernel refused one.</exception>
-    internal void Install()
+    internal void Install(bool validationWasOff)
     {
-        var rules = _plan.Permanent();
+        var rules = _plan.Permanent(validationWasOff);
         foreach (var error in _netlink.AddRules(rules))
         {
             throw new NetlinkException($"add the routing rule with priority {rules[error.Index].Priority}", error.ErrorNumber, error.KernelText);
@@ -39,21 +39,23 @@ internal sealed class CatchRules
     /// <summary>Narrows the rules after policies went. Returns what the kernel refused.</summary>
     internal IReadOnlyList<NetlinkError> Settle() => _cover.IsStale && _cover.Recompute() ? Apply() : [];
 
-    /// <summary>Removes the rules of Espalier's tables, also those that a crash left.</summary>
-    internal static void Clear(RouteNetlink netlink, RoutingOptions options, IpVersion version)
+    /// <summary>Removes the rules of Espalier's tables, also those that a crash left. Returns how many there were.</summary>
+    internal static int Clear(RouteNetlink netlink, RoutingOptions options, IpVersion version)
     {
         var rules = netlink.GetRules(version).Where(rule => IsOurs(rule, options)).ToList();
         foreach (var error in netlink.DeleteRules(rules))
         {
             throw new NetlinkException($"remove the routing rule with priority {rules[error.Index].Priority}", error.ErrorNumber, error.KernelText);
         }
+
+        return rules.Count;
     }
 
     /// <summary>True for rules made by an Espalier, this one or another.</summary>
     internal static bool IsOfEspalier(RuleEntry rule, RoutingOptions options) => rule.Protocol == options.Protocol;
 
     private static bool IsOurs(RuleEntry rule, RoutingOptions options) =>
-        IsOfEspalier(rule, options) && (rule.Table == options.Table || rule.Table == options.UnspecifiedSourceTable);
+        IsOfEspalier(rule, options) && options.Tables.Contains(rule.Table);
 
     /// <summary>New rules first, so that nothing is uncaught in between.</summary>
     private List<NetlinkError> Apply()

@@ -24,9 +24,10 @@ internal static class RunCommand
                              the mark 0x4550 look into table 4550 first
           table 4550         a route into the TUN for each protected destination, and the same as unreachable behind it, so that after
                              a crash protected traffic fails closed until the next start and clean stop; table 70086 (--table + 65536)
-                             the same for packets that have no source address yet
+                             the same for packets that have no source address yet, table 135622 the way back of what is relayed
+                             through lo
           nftables           table inet espalier_<tun>: drops what arrives or would leave in clear although a policy protects it, and marks
-                             what is for this host, for strict reverse path filtering; without nft the start says that this is off
+                             what arrives, for strict reverse path filtering; without nft the start says that this is off
           sockets            UDP port 4500 and protocol 50, for IPv4 and IPv6
 
         It needs CAP_NET_ADMIN and CAP_NET_RAW (root, or a user namespace of one's own) and /dev/net/tun. 'espalier doctor' checks.
@@ -51,7 +52,7 @@ internal static class RunCommand
         var tun = new Option<string>("--tun") { Description = "Name of the TUN device to make", HelpName = "NAME", DefaultValueFactory = _ => "esp0" };
         tun.Validators.Add(CheckInterfaceName);
         var port = Numbers.Option("--encap-port", "UDP port for encapsulated ESP; 0 = none, only protocol 50", 4500, 0, 65535, "PORT");
-        var mark = Numbers.Option("--mark", "Firewall mark (SO_MARK) of what must not enter the tunnel; hexadecimal with 0x", Defaults.Mark, 1, uint.MaxValue);
+        var mark = Numbers.Option("--mark", "Firewall mark (SO_MARK) of what must not enter the tunnel; those 0x10000 and 0x20000 above are used too; hexadecimal with 0x", Defaults.Mark, 1, uint.MaxValue);
         var table = Numbers.Option("--table", "Routing table for protected destinations", Defaults.Table, 1, uint.MaxValue - 0x10000);
         var priority = Numbers.Option("--rule-priority", "First of five preferences of the routing rules; before charon's 220 and the main table's 32766", Defaults.RulePriority, 1, 32766 - RoutingOptions.RulePriorities);
         var users = new Option<string[]>("--allow-user") { Description = "A user who may use the control socket; may be repeated", HelpName = "USER" };

@@ -7,6 +7,14 @@ namespace Espalier.EndToEnd.Tests.Hosts;
 /// <summary>tcpdump on a link of a host, into a file of its own.</summary>
 public sealed class PacketCapture : IDisposable
 {
+    /// <summary>
+    /// Filter for what keeps an IPv6 link going: router and neighbour solicitations and advertisements (ICMPv6 133 to 136) straight behind the IPv6 header,
+    /// and MLD (130 to 132, 143) behind the 8 bytes of the router alert (RFC 2710 §3, RFC 3810 §5).
+    /// </summary>
+    public const string NeighborDiscovery =
+        "(ip6[6] == 58 and ip6[40] >= 133 and ip6[40] <= 136) or "
+        + "(ip6[6] == 0 and ip6[40] == 58 and ((ip6[48] >= 130 and ip6[48] <= 132) or ip6[48] == 143))";
+
     private readonly Process _tcpdump;
     private readonly string _file;
 

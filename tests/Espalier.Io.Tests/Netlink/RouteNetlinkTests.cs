@@ -123,6 +123,8 @@ public sealed class RouteNetlinkTests
         [
             new(version, 214) { Action = RuleAction.Nop, Table = Table, Protocol = Protocol },
             new(version, 210) { Action = RuleAction.Goto, GotoPriority = 214, Mark = 0x4550, Table = Table, Protocol = Protocol },
+            new(version, 210) { Action = RuleAction.Goto, GotoPriority = 214, Mark = 0x14550, InputInterface = "lo", Table = Table, Protocol = Protocol },
+            new(version, 210) { Action = RuleAction.Goto, GotoPriority = 214, Mark = 0x14550, InputInterface = "none0", Table = Table, Protocol = Protocol },
             new(version, 211) { Source = source, Table = Table, Protocol = Protocol },
             new(version, 212) { Source = source, Invert = true, Table = 70_086, Protocol = Protocol },
         ];

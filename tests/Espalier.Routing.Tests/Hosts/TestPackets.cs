@@ -51,6 +51,15 @@ internal static class TestPackets
         Assert.Equal(0, sender.Send(packet));
     });
 
+    /// <summary>Sends a whole IPv4 packet into the loopback device, as if it came in there, with a firewall mark.</summary>
+    public static void SendIntoLoopback(this NetworkNamespace where, byte[] packet, uint mark) => where.Run(() =>
+    {
+        const int SolSocket = 1, SoMark = 36;
+        using var socket = new Socket(AddressFamily.Packet, SocketType.Dgram, 0);
+        socket.SetRawSocketOption(SolSocket, SoMark, BitConverter.GetBytes(mark));
+        Assert.Equal(packet.Length, socket.SendTo(packet, new LoopbackDevice()));
+    });
+
     /// <summary>A UDP socket that waits for datagrams on all addresses of one family.</summary>
     public static Socket Listen(this NetworkNamespace where, int port, AddressFamily family = AddressFamily.InterNetwork) => where.Run(() =>
     {
@@ -94,4 +103,18 @@ internal static class TestPackets
 
     /// <summary>True if something is there now.</summary>
     public static bool HasReceived(this Socket socket) => socket.Poll(100_000, SelectMode.SelectRead);
+
+    /// <summary>struct sockaddr_ll: family, protocol (big-endian), interface index, then hardware type, packet type and address, which play no part.</summary>
+    private sealed class LoopbackDevice : EndPoint
+    {
+        private const int Length = 20, ProtocolOffset = 2, IndexOffset = 4, EtherTypeIPv4 = 0x0800, LoopbackIndex = 1;
+
+        public override SocketAddress Serialize()
+        {
+            var address = new SocketAddress(AddressFamily.Packet, Length);
+            BinaryPrimitives.WriteUInt16BigEndian(address.Buffer.Span[ProtocolOffset..], EtherTypeIPv4);
+            BinaryPrimitives.WriteInt32LittleEndian(address.Buffer.Span[IndexOffset..], LoopbackIndex);
+            return address;
+        }
+    }
 }

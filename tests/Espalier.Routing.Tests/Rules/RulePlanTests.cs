@@ -20,6 +20,8 @@ public sealed class RulePlanTests
     [InlineData("10.9.0.1", null, 0, "0.0.0.0/0", "unspecified")]
     [InlineData("10.9.0.1", null, 0x4550, "0.0.0.0/0", "main")]
     [InlineData("10.9.0.1", "10.3.0.1", 0x4550, "10.3.0.0/16", "main")]
+    [InlineData("10.9.0.1", "10.3.0.1", 0x14550, "10.3.0.0/16", "main")]
+    [InlineData("10.9.0.1", "10.3.0.1", 0x24550, "0.0.0.0/0", "relay")]
     [InlineData("fd09::1", null, 0, "fd03::/64", "unspecified")]
     [InlineData("fd09::1", "fd03::1", 0, "fd03::/64", "policies")]
     [InlineData("fd09::1", "fd04::1", 0, "fd03::/64", "main")]
@@ -28,6 +30,7 @@ public sealed class RulePlanTests
     [InlineData("fd09::1", null, 0, "::/0", "unspecified")]
     [InlineData("fd09::1", null, 0x4550, "::/0", "main")]
     [InlineData("fd09::1", "fd03::1", 0x4550, "fd03::/64", "main")]
+    [InlineData("fd09::1", "fd03::1", 0x14550, "fd03::/64", "main")]
     public void Lookup_UnderTheRules_TakesTheTable(string destination, string? source, uint mark, string cover, string expected)
     {
         Requirement.Namespaces();
@@ -37,7 +40,7 @@ public sealed class RulePlanTests
             using var netlink = new RouteNetlink();
             var version = Ip(destination).Version;
             var all = version == IpVersion.IPv4 ? AddressPrefix.AllIPv4 : AddressPrefix.AllIPv6;
-            foreach (var (name, table) in new[] { ("main", 254u), ("policies", Options.Table), ("unspecified", Options.UnspecifiedSourceTable) })
+            foreach (var (name, table) in new[] { ("main", 254u), ("policies", Options.Table), ("unspecified", Options.UnspecifiedSourceTable), ("relay", Options.RelayTable) })
             {
                 netlink.AddVethPair(name, $"{name[0]}-peer");
                 uint index = netlink.GetLink(name).Index;
@@ -53,7 +56,7 @@ public sealed class RulePlanTests
             }
 
             var plan = new RulePlan(version, Options);
-            Assert.Empty(netlink.AddRules(plan.Permanent()));
+            Assert.Empty(netlink.AddRules(plan.Permanent(validationWasOff: false)));
             Assert.Empty(netlink.AddRules(plan.ForSources([Net(cover)])));
 
             var found = netlink.QueryRoute(Ip(destination), source is null ? default : Ip(source), mark);
@@ -63,9 +66,15 @@ public sealed class RulePlanTests
     }
 
     [Theory]
-    [InlineData(4550u, 70_086u)]
-    [InlineData(1u, 65_537u)]
-    [InlineData(uint.MaxValue - 1, uint.MaxValue - 1 - 65_536)]
-    public void SecondTable_OfATable_IsAnother(uint table, uint second) =>
-        Assert.Equal(second, (Options with { Table = table }).UnspecifiedSourceTable);
+    [InlineData(4550u, 70_086u, 135_622u)]
+    [InlineData(1u, 65_537u, 131_073u)]
+    [InlineData(uint.MaxValue - 1, uint.MaxValue - 1 - 65_536, uint.MaxValue - 1 - 131_072)]
+    [InlineData(uint.MaxValue - 65_536, uint.MaxValue, uint.MaxValue - 65_536 - 131_072)]
+    public void TablesAndMarks_OfANumber_AreOthers(uint first, uint second, uint third)
+    {
+        var options = Options with { Table = first, Mark = first };
+
+        Assert.Equal((second, third), (options.UnspecifiedSourceTable, options.RelayTable));
+        Assert.Equal((second, third), (options.ArrivalMark, options.RelayMark));
+    }
 }

@@ -14,7 +14,7 @@ internal static class RoutingCheck
         yield return strict.Length == 0
             ? new Finding(Severity.Good, "rp_filter", "no strict reverse path filtering")
             : new Finding(
-                Severity.Note, "rp_filter", $"strict for {string.Join(", ", strict)}: 'espalier run' marks what is for this host and sets src_valid_mark (needs nftables)",
+                Severity.Note, "rp_filter", $"strict for {string.Join(", ", strict)}: 'espalier run' marks what arrives and sets src_valid_mark (needs nftables)",
                 "without nftables set it to 2 (loose) where a selector covers the peer's own address");
         long v4 = host.Number("/proc/sys/net/ipv4/ip_forward") ?? 0, v6 = host.Number("/proc/sys/net/ipv6/conf/all/forwarding") ?? 0;
         if (v4 == 0 || v6 == 0)
