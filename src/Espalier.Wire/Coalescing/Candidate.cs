@@ -45,30 +45,33 @@ internal struct Candidate
         var candidate = new Candidate { Length = packet.Length };
         bool isEligible;
         byte protocol;
+        int end;
         if (IPv4Packet.TryParse(packet, out var v4))
         {
             candidate.IsFragment = v4.IsFragment;
             candidate.TransportOffset = v4.HeaderLength;
             protocol = v4.Protocol;
+            end = v4.TotalLength;
 
             // inet_gro_receive: no options, no flag but DF, no padding behind the packet, a right header checksum.
-            isEligible = packet[0] == 0x45 && (packet[6] & 0xBF | packet[7]) == 0 && v4.TotalLength == packet.Length && v4.HasValidChecksum;
+            isEligible = packet[0] == 0x45 && (packet[6] & 0xBF | packet[7]) == 0 && end == packet.Length && v4.HasValidChecksum;
         }
         else if (IPv6Packet.TryParse(packet, out var v6) && IPv6HeaderChain.TryWalk(v6.NextHeader, v6.Payload, out var chain))
         {
             candidate.IsFragment = chain.IsFragment;
             candidate.TransportOffset = IPv6Packet.FixedHeaderLength + chain.Length;
             protocol = chain.Protocol;
+            end = v6.TotalLength;
 
             // ipv6_gro_receive: extension headers may be there, but no Fragment header.
-            isEligible = !chain.HasFragmentHeader && v6.TotalLength == packet.Length;
+            isEligible = !chain.HasFragmentHeader && end == packet.Length;
         }
         else
         {
             return candidate;
         }
 
-        candidate.ReadTransport(packet, protocol, isEligible);
+        candidate.ReadTransport(packet[..end], protocol, isEligible);
         return candidate;
     }
 
