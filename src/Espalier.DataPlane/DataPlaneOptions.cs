@@ -6,7 +6,7 @@ namespace Espalier.DataPlane;
 public sealed record DataPlaneOptions
 {
     /// <summary>Slots of a batch.</summary>
-    public int BatchSlots { get; init; } = 32;
+    public int BatchSlots { get; init; } = 64;
 
     /// <summary>Bytes of a slot: a jumbo packet of 9,000 bytes with headroom, TFC padding and ICV.</summary>
     public int SlotSize { get; init; } = 10_240;

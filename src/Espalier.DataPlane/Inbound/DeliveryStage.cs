@@ -16,13 +16,15 @@ internal sealed class DeliveryStage(ITunnelDevice tunnel, WorkerCounters counter
     /// <summary>Writes them.</summary>
     public void Deliver(PacketBatch batch)
     {
-        foreach (int slot in _slots.AsSpan(0, _count))
+        var slots = _slots.AsSpan(0, _count);
+        tunnel.Send(batch, slots);
+        foreach (int index in slots)
         {
-            var packet = batch.Packet(slot);
-            if (tunnel.Send(packet) == 0)
+            ref readonly var slot = ref batch[index];
+            if (slot.Error == 0)
             {
                 counters.Add(TrafficCounter.InboundPackets);
-                counters.Add(TrafficCounter.InboundBytes, packet.Length);
+                counters.Add(TrafficCounter.InboundBytes, slot.Length);
             }
             else
             {

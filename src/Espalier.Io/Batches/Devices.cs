@@ -13,6 +13,22 @@ public interface ITunnelDevice : IDisposable
 
     /// <summary>Writes one IP packet. Returns 0 or an errno (EAGAIN, EIO when the device is down, …).</summary>
     int Send(ReadOnlySpan<byte> packet);
+
+    /// <summary>
+    /// Writes the packets of the slots named in <paramref name="slots"/>, in that order. Sets each slot's Error. Returns how many the kernel took. The
+    /// packets' bytes may be changed.
+    /// </summary>
+    int Send(PacketBatch batch, ReadOnlySpan<int> slots)
+    {
+        int sent = 0;
+        foreach (int index in slots)
+        {
+            batch[index].Error = Send(batch.Packet(index));
+            sent += batch[index].Error == 0 ? 1 : 0;
+        }
+
+        return sent;
+    }
 }
 
 /// <summary>Outer side: a UDP socket (encapsulation) or a raw socket (protocol 50) of one address family, or a device in memory. Non-blocking.</summary>

@@ -43,6 +43,9 @@ public sealed class PacketCoalescer
     /// <summary>Number of runs, each of which is one write.</summary>
     public int Count { get; private set; }
 
+    /// <summary>Number of packets added.</summary>
+    public int PacketsAdded => _packetCount;
+
     /// <summary>Forgets all packets.</summary>
     public void Clear()
     {
@@ -82,6 +85,12 @@ public sealed class PacketCoalescer
         Start(candidate, number);
         return true;
     }
+
+    /// <summary>Number of the first packet of a run, counted from 0 in the order of <see cref="TryAdd"/>.</summary>
+    public int FirstPacket(int run) => _runs[run].First;
+
+    /// <summary>Number of the packet behind this one in its run; only where there is one.</summary>
+    public int NextPacket(int number) => _next[number];
 
     /// <summary>Number of packets in a run, which is the number of its ranges.</summary>
     public int PacketCount(int run) => _runs[run].Count;

@@ -72,6 +72,14 @@ public ref struct PacketSegmenter
         return true;
     }
 
+    /// <summary>Leaves out the next segments, which were written before.</summary>
+    public void Skip(int count)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(count, Count - _written);
+        _written += count;
+        _position = Math.Min(_position + (count * _segmentSize), _packet.Length - _super.HeaderLength);
+    }
+
     /// <summary>
     /// Writes the next segment into <paramref name="destination"/>, which has room for <see cref="LargestLength"/> bytes, and says how long it is.
     /// False where all have been written.
