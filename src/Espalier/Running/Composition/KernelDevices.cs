@@ -1,6 +1,7 @@
 using Espalier.DataPlane;
 using Espalier.DataPlane.Sockets;
 using Espalier.Io.Sockets;
+using Espalier.Io.Sockets.SharedPort;
 using Espalier.Io.Tun;
 
 namespace Espalier.Running.Composition;
@@ -11,8 +12,9 @@ internal sealed class KernelDevices : IDisposable
     private readonly BypassSender _bypass;
     private readonly IcmpSender _icmp;
 
-    private KernelDevices(TunDevice tun, BypassSender bypass, IcmpSender icmp, KernelOuterSocketFactory sockets)
+    private KernelDevices(TunDevice tun, BypassSender bypass, IcmpSender icmp, SharedPorts ports, SharedOuterSocketFactory sockets)
     {
+        Ports = ports;
         Tun = tun;
         _bypass = bypass;
         _icmp = icmp;
@@ -23,7 +25,10 @@ internal sealed class KernelDevices : IDisposable
     internal TunDevice Tun { get; }
 
     /// <summary>Opens the outer side.</summary>
-    internal KernelOuterSocketFactory Sockets { get; }
+    internal SharedOuterSocketFactory Sockets { get; }
+
+    /// <summary>The UDP ports among them, which IKE daemons may share.</summary>
+    internal SharedPorts Ports { get; }
 
     /// <summary>All of them, for the data plane.</summary>
     internal DataPlaneDevices ForDataPlane => new(Tun, Sockets, _bypass, _icmp);
@@ -34,14 +39,17 @@ internal sealed class KernelDevices : IDisposable
     {
         TunDevice? tun = null;
         BypassSender? bypass = null;
+        SharedPorts? ports = null;
         try
         {
             tun = TunDevice.Create(options.TunName);
             bypass = BypassSender.Open(options.Mark);
-            return new KernelDevices(tun, bypass, IcmpSender.Open(), new KernelOuterSocketFactory(options.Mark, options.ReceiveBufferBytes));
+            ports = SharedPorts.Create(Configuration.Routing(options).RelayMark, options.TunName);
+            return new KernelDevices(tun, bypass, IcmpSender.Open(), ports, new SharedOuterSocketFactory(ports, Configuration.Sockets(options)));
         }
         catch
         {
+            ports?.Dispose();
             bypass?.Dispose();
             tun?.Dispose();
             throw;
@@ -51,6 +59,7 @@ internal sealed class KernelDevices : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
+        Ports.Dispose();
         _icmp.Dispose();
         _bypass.Dispose();
         Tun.Dispose();
