@@ -24,12 +24,11 @@ public sealed class HostileTests
         BinaryPrimitives.WriteUInt32BigEndian(unknown, 0x0badcafe);
         byte[] reserved = [.. genuine];
         BinaryPrimitives.WriteUInt32BigEndian(reserved, 7);
-        byte[] ike = new byte[40];
 
         foreach (var (datagram, reason) in new[]
         {
             (genuine, "InboundReplayed"), (forged, "InboundIntegrityFailure"), (unknown, "InboundUnknownSpi"), (reserved, "InboundReservedSpi"),
-            (genuine[..30], "InboundMalformedEsp"), (genuine[..^1], "InboundMalformedEsp"), (ike, "InboundIkeWithoutDaemon"),
+            (genuine[..30], "InboundMalformedEsp"), (genuine[..^1], "InboundMalformedEsp"),
         })
         {
             var before = Drops(hosts.SunDaemon);
@@ -56,10 +55,43 @@ public sealed class HostileTests
         var before = Drops(hosts.SunDaemon);
 
         Send(hosts.Moon, [0xff]);
-        Send(hosts.Moon, new byte[40]); // counted, so the keepalive before it has been handled too
+        Send(hosts.Moon, Marker); // counted, so the keepalive before it has been handled too
 
-        var after = WaitForDrop(hosts.SunDaemon, "InboundIkeWithoutDaemon", 1);
-        before["InboundIkeWithoutDaemon"] = 1;
+        AssertOnlyMarker(hosts, before);
+        Assert.Equal(0, Relayed(hosts));
+    }
+
+    [Fact]
+    public void Tunnel_IkeWithoutDaemon_IsRelayedAndAnsweredByTheKernel()
+    {
+        // Nobody has bound the port: the host answers what it would answer without Espalier.
+        Requirements.Need();
+        using var hosts = new TwoHosts();
+        hosts.Key(outer6: false, inner6: false, udp: true);
+        var before = Drops(hosts.SunDaemon);
+
+        var refusal = hosts.Moon.Run(() =>
+        {
+            using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp) { ReceiveTimeout = 5000 };
+            socket.Connect(new IPEndPoint(IPAddress.Parse("192.168.0.2"), 4500));
+            socket.Send(new byte[40]);
+            return Assert.Throws<SocketException>(() => socket.Receive(new byte[1]));
+        });
+
+        Assert.Equal(SocketError.ConnectionRefused, refusal.SocketErrorCode);
+        Send(hosts.Moon, Marker);
+        AssertOnlyMarker(hosts, before);
+        Assert.Equal(1, Relayed(hosts));
+    }
+
+    private static byte[] Marker => [0x0b, 0xad, 0xca, 0xfe, .. new byte[40]];
+
+    private static long Relayed(TwoHosts hosts) => (long)hosts.SunDaemon.Stat()["ikeRelayed"]!["datagrams"]!;
+
+    private static void AssertOnlyMarker(TwoHosts hosts, Dictionary<string, long> before)
+    {
+        var after = WaitForDrop(hosts.SunDaemon, "InboundUnknownSpi", 1);
+        before["InboundUnknownSpi"] = 1;
         Assert.Equal(before.OrderBy(p => p.Key, StringComparer.Ordinal), after.OrderBy(p => p.Key, StringComparer.Ordinal));
     }
 

@@ -25,7 +25,7 @@ public sealed class Gateways : IDisposable
     /// <summary>Makes the hosts and starts both daemons.</summary>
     public Gateways()
     {
-        Requirements.Need("ping", "tcpdump", "nft");
+        Requirements.Need("ping", "tcpdump", "nft", "ethtool");
         Alice = Host("alice");
         Moon = Host("moon", forwards: true);
         Router = Host("router", forwards: true);
@@ -35,6 +35,9 @@ public sealed class Gateways : IDisposable
         Moon.LinkTo(Router, "wana", ["192.168.0.1/24", "fec0:0:0:a::1/64"], ["192.168.0.254/24", "fec0:0:0:a::fe/64"]);
         Router.LinkTo(Sun, "wanb", ["192.168.1.254/24", "fec0:0:0:b::fe/64"], ["192.168.1.2/24", "fec0:0:0:b::2/64"]);
         Sun.LinkTo(Bob, "lanb", ["10.2.0.1/24", "fd02::1/64"], ["10.2.0.10/24", "fd02::10/64"]);
+        // What the captures see is what goes on the wire, not messages that a device is still to cut.
+        Moon.Sh("ethtool -K wana tx-udp-segmentation off").Expect();
+        Sun.Sh("ethtool -K wanb tx-udp-segmentation off").Expect();
         Routes(Alice, "default", "10.1.0.1", "fd01::1");
         Routes(Moon, "default", "192.168.0.254", "fec0:0:0:a::fe");
         Routes(Sun, "default", "192.168.1.254", "fec0:0:0:b::fe");
