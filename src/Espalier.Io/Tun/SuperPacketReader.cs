@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using Espalier.Io.Batches;
 using Espalier.Io.Interop;
 using Espalier.Wire.Offload;
@@ -16,7 +15,7 @@ internal sealed unsafe class SuperPacketReader(SafeDescriptor descriptor)
     // 65,535 bytes of IPv4, or 65,535 behind an IPv6 header.
     private const int LargestPacket = 65_575;
 
-    private readonly byte[] _buffer = Touched(sizeof(virtio_net_hdr) + LargestPacket);
+    private readonly byte[] _buffer = Touched(TunVnetHeader.Length + LargestPacket);
     private VnetHeader _header;
     private int _length;
     private int _nextSegment;
@@ -61,13 +60,13 @@ internal sealed unsafe class SuperPacketReader(SafeDescriptor descriptor)
         return buffer;
     }
 
-    private Span<byte> Packet => _buffer.AsSpan(sizeof(virtio_net_hdr), _length);
+    private Span<byte> Packet => _buffer.AsSpan(TunVnetHeader.Length, _length);
 
     private void Take(PacketBatch batch, int length)
     {
         // A packet that is not whole, or that its header does not fit, has no bytes: its parser refuses and counts it.
-        _length = Math.Max(0, length - sizeof(virtio_net_hdr));
-        _header = _length == 0 ? default : TunVnetHeader.Read(MemoryMarshal.Read<virtio_net_hdr>(_buffer));
+        _length = Math.Max(0, length - TunVnetHeader.Length);
+        TunVnetHeader.TryRead(_buffer.AsSpan(0, length), out _header);
         if (_header.GsoType == GsoType.None)
         {
             bool complete = PartialChecksum.TryComplete(Packet, _header);

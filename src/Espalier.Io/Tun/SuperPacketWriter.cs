@@ -15,6 +15,7 @@ internal sealed unsafe class SuperPacketWriter(SafeDescriptor descriptor, TunOff
     private PacketRange[] _ranges = [];
     private int[] _slots = [];
     private iovec[] _vectors = [];
+    private readonly byte[] _header = new byte[TunVnetHeader.Length];
     private bool _joins = (offloads & TunOffloads.Tcp) != 0;
 
     /// <summary>Super-packets written so far.</summary>
@@ -59,8 +60,8 @@ internal sealed unsafe class SuperPacketWriter(SafeDescriptor descriptor, TunOff
         for (int run = 0; run < _coalescer.Count; run++)
         {
             int count = _coalescer.Complete(run, batch.Buffer, _ranges, out var header);
-            var bytes = TunVnetHeader.Write(header);
-            int errno = Write(&bytes, buffer, count);
+            TunVnetHeader.Write(_header, header);
+            int errno = Write(buffer, count);
             if (count > 1)
             {
                 SuperPackets += errno == 0 ? 1 : 0;
@@ -80,11 +81,12 @@ internal sealed unsafe class SuperPacketWriter(SafeDescriptor descriptor, TunOff
         return sent;
     }
 
-    private int Write(virtio_net_hdr* header, byte* buffer, int count)
+    private int Write(byte* buffer, int count)
     {
+        fixed (byte* header = _header)
         fixed (iovec* vectors = _vectors)
         {
-            vectors[0] = new iovec { iov_base = header, iov_len = (nuint)sizeof(virtio_net_hdr) };
+            vectors[0] = new iovec { iov_base = header, iov_len = TunVnetHeader.Length };
             for (int i = 0; i < count; i++)
             {
                 vectors[i + 1] = new iovec { iov_base = buffer + _ranges[i].Offset, iov_len = (nuint)_ranges[i].Length };

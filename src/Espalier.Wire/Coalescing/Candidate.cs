@@ -40,16 +40,17 @@ internal struct Candidate
     public readonly bool IsTcp => Flow.Protocol == IpProtocol.Tcp;
 
     /// <summary>Reads a packet; any bytes will do.</summary>
-    public static Candidate Read(ReadOnlySpan<byte> packet)
+    public void Read(ReadOnlySpan<byte> packet)
     {
-        var candidate = new Candidate { Length = packet.Length };
+        this = default;
+        Length = packet.Length;
         bool isEligible;
         byte protocol;
         int end;
         if (IPv4Packet.TryParse(packet, out var v4))
         {
-            candidate.IsFragment = v4.IsFragment;
-            candidate.TransportOffset = v4.HeaderLength;
+            IsFragment = v4.IsFragment;
+            TransportOffset = v4.HeaderLength;
             protocol = v4.Protocol;
             end = v4.TotalLength;
 
@@ -58,8 +59,8 @@ internal struct Candidate
         }
         else if (IPv6Packet.TryParse(packet, out var v6) && IPv6HeaderChain.TryWalk(v6.NextHeader, v6.Payload, out var chain))
         {
-            candidate.IsFragment = chain.IsFragment;
-            candidate.TransportOffset = IPv6Packet.FixedHeaderLength + chain.Length;
+            IsFragment = chain.IsFragment;
+            TransportOffset = IPv6Packet.FixedHeaderLength + chain.Length;
             protocol = chain.Protocol;
             end = v6.TotalLength;
 
@@ -68,11 +69,10 @@ internal struct Candidate
         }
         else
         {
-            return candidate;
+            return;
         }
 
-        candidate.ReadTransport(packet[..end], protocol, isEligible);
-        return candidate;
+        ReadTransport(packet[..end], protocol, isEligible);
     }
 
     /// <summary>
@@ -112,12 +112,12 @@ internal struct Candidate
         }
 
         bool isIPv4 = packet[0] >> 4 == 4;
-        var addresses = packet[AddressOffset(isIPv4)..];
+        var addresses = MemoryMarshal.Cast<byte, ulong>(packet.Slice(AddressOffset(isIPv4), AddressLength(isIPv4)));
+        uint ports = MemoryMarshal.Read<uint>(transport);
         HasFlow = true;
         Flow = isIPv4
-            ? new FlowKey(MemoryMarshal.Read<ulong>(addresses), 0, MemoryMarshal.Read<uint>(transport), protocol, true)
-            : new FlowKey(
-                MemoryMarshal.Read<UInt128>(addresses), MemoryMarshal.Read<UInt128>(addresses[16..]), MemoryMarshal.Read<uint>(transport), protocol, false);
+            ? new FlowKey(addresses[0], 0, 0, 0, ports, protocol, true)
+            : new FlowKey(addresses[0], addresses[1], addresses[2], addresses[3], ports, protocol, false);
         if (!isEligible)
         {
             return;

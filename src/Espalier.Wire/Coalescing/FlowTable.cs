@@ -6,56 +6,55 @@ internal sealed class FlowTable
     /// <summary>As many as the kernel has in one of its buckets (MAX_GRO_SKBS).</summary>
     public const int Capacity = 8;
 
-    private const int None = -1;
+    /// <summary>No slot, or no run in a slot.</summary>
+    public const int None = -1;
 
-    private readonly FlowKey[] _keys = new FlowKey[Capacity];
+    // Hashes first: they are all that a search reads but for the key it finds.
+    private readonly uint[] _hashes = new uint[Capacity];
     private readonly int[] _runs = new int[Capacity];
-    private int _count;
+    private readonly FlowKey[] _keys = new FlowKey[Capacity];
 
-    /// <summary>The flow's run, or -1.</summary>
+    /// <summary>Makes an empty table.</summary>
+    public FlowTable() => Clear();
+
+    /// <summary>The slot of the flow's run, or <see cref="None"/>.</summary>
     public int Find(in FlowKey key)
     {
-        // The youngest first: the next packet is most often of the same flow as the last.
-        for (int i = _count - 1; i >= 0; i--)
+        uint hash = key.Hash;
+        for (int slot = 0; slot < _hashes.Length; slot++)
         {
-            if (_keys[i] == key)
+            if (_hashes[slot] == hash && _runs[slot] != None && _keys[slot] == key)
             {
-                return _runs[i];
+                return slot;
             }
         }
 
         return None;
     }
 
-    /// <summary>Enters a run of a flow that has none.</summary>
+    /// <summary>The run in a slot.</summary>
+    public int RunIn(int slot) => _runs[slot];
+
+    /// <summary>Enters a run of a flow that has none. Runs are numbered by age.</summary>
     public void Open(in FlowKey key, int run)
     {
-        if (_count == Capacity)
+        int slot = 0;
+        for (int i = 1; i < _runs.Length; i++)
         {
-            RemoveAt(0);
+            if (_runs[i] < _runs[slot])
+            {
+                slot = i;
+            }
         }
 
-        _keys[_count] = key;
-        _runs[_count++] = run;
+        _hashes[slot] = key.Hash;
+        _keys[slot] = key;
+        _runs[slot] = run;
     }
 
-    /// <summary>Takes out a run, if it is there: it grows no more.</summary>
-    public void Close(int run)
-    {
-        int index = Array.IndexOf(_runs, run, 0, _count);
-        if (index >= 0)
-        {
-            RemoveAt(index);
-        }
-    }
+    /// <summary>Empties a slot: its run grows no more.</summary>
+    public void Close(int slot) => _runs[slot] = None;
 
-    /// <summary>Takes out all.</summary>
-    public void Clear() => _count = 0;
-
-    private void RemoveAt(int index)
-    {
-        _count--;
-        Array.Copy(_keys, index + 1, _keys, index, _count - index);
-        Array.Copy(_runs, index + 1, _runs, index, _count - index);
-    }
+    /// <summary>Empties all.</summary>
+    public void Clear() => Array.Fill(_runs, None);
 }

@@ -66,10 +66,13 @@ public sealed class PacketCoalescer
         }
 
         var packet = buffer.Slice(offset, length);
-        var candidate = Candidate.Read(packet);
-        candidate.MayJoin &= candidate.IsTcp || _joinUdp;
         int number = _packetCount++;
         _packets[number] = new PacketRange(offset, length);
+
+        // Read into the place of the head of the next run, which it becomes unless it joins one.
+        ref var candidate = ref _runs[Count].Head;
+        candidate.Read(packet);
+        candidate.MayJoin &= candidate.IsTcp || _joinUdp;
         if (candidate.HasFlow)
         {
             AddToFlow(buffer, packet, candidate, number);
@@ -82,7 +85,7 @@ public sealed class PacketCoalescer
             _flows.Clear();
         }
 
-        Start(candidate, number);
+        Start(number);
         return true;
     }
 
@@ -117,28 +120,28 @@ public sealed class PacketCoalescer
 
     private void AddToFlow(ReadOnlySpan<byte> buffer, ReadOnlySpan<byte> packet, in Candidate candidate, int number)
     {
-        int open = _flows.Find(candidate.Flow);
+        int slot = _flows.Find(candidate.Flow);
         bool isCorrupt = false;
-        if (open >= 0)
+        if (slot != FlowTable.None)
         {
-            ref var run = ref _runs[open];
+            ref var run = ref _runs[_flows.RunIn(slot)];
             var range = _packets[run.First];
             var head = buffer.Slice(range.Offset, range.Length);
             if (candidate.MayJoin && run.Continues(head, packet, candidate) && VerifyHead(ref run, head))
             {
                 if (candidate.HasValidChecksum(packet))
                 {
-                    Join(ref run, open, candidate, packet, number);
+                    Join(ref run, slot, candidate, packet, number);
                     return;
                 }
 
                 isCorrupt = true;
             }
 
-            _flows.Close(open);
+            _flows.Close(slot);
         }
 
-        int started = Start(candidate, number);
+        int started = Start(number);
         if (candidate.MayJoin && !candidate.EndsRun && !isCorrupt)
         {
             _flows.Open(candidate.Flow, started);
@@ -151,13 +154,19 @@ public sealed class PacketCoalescer
         return run.IsHeadVerified;
     }
 
-    private int Start(in Candidate head, int number)
+    private int Start(int number)
     {
-        _runs[Count] = new Run { Head = head, First = number, Last = number, Count = 1, Length = head.Length };
+        ref var run = ref _runs[Count];
+        run.First = number;
+        run.Last = number;
+        run.Count = 1;
+        run.Length = run.Head.Length;
+        run.IsHeadVerified = false;
+        run.EndingFlags = 0;
         return Count++;
     }
 
-    private void Join(ref Run run, int index, in Candidate candidate, ReadOnlySpan<byte> packet, int number)
+    private void Join(ref Run run, int slot, in Candidate candidate, ReadOnlySpan<byte> packet, int number)
     {
         _next[run.Last] = number;
         run.Last = number;
@@ -171,7 +180,7 @@ public sealed class PacketCoalescer
         // Nothing follows a shorter packet.
         if (candidate.EndsRun || candidate.PayloadLength < run.Head.PayloadLength || (!candidate.IsTcp && run.Count == MaximumDatagrams))
         {
-            _flows.Close(index);
+            _flows.Close(slot);
         }
     }
 

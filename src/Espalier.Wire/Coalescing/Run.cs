@@ -64,11 +64,13 @@ internal struct Run
     // tcp_gro_receive: the next sequence number; acknowledgment, flags, window and options equal. The urgent pointer too, which the kernel lets go.
     private readonly bool ContinuesTcp(ReadOnlySpan<byte> head, ReadOnlySpan<byte> segment)
     {
-        uint expected = BinaryPrimitives.ReadUInt32BigEndian(head[4..]) + (uint)(Length - Head.HeaderLength);
-        return BinaryPrimitives.ReadUInt32BigEndian(segment[4..]) == expected
-            && head.Slice(8, 5).SequenceEqual(segment.Slice(8, 5))
-            && ((head[13] ^ segment[13]) & ~TcpFlags.Ending) == 0
-            && head.Slice(14, 2).SequenceEqual(segment.Slice(14, 2))
-            && head[18..(Head.HeaderLength - Head.TransportOffset)].SequenceEqual(segment[18..(Head.HeaderLength - Head.TransportOffset)]);
+        // Data offset, reserved bits, flags and window are one word.
+        const uint ButEnding = ~((uint)TcpFlags.Ending << 16);
+        int end = Head.HeaderLength - Head.TransportOffset;
+        uint sequence = BinaryPrimitives.ReadUInt32BigEndian(head[4..]) + (uint)(Length - Head.HeaderLength);
+        return BinaryPrimitives.ReadUInt32BigEndian(segment[4..]) == sequence
+            && BinaryPrimitives.ReadUInt32BigEndian(segment[8..]) == BinaryPrimitives.ReadUInt32BigEndian(head[8..])
+            && ((BinaryPrimitives.ReadUInt32BigEndian(segment[12..]) ^ BinaryPrimitives.ReadUInt32BigEndian(head[12..])) & ButEnding) == 0
+            && head[18..end].SequenceEqual(segment[18..end]);
     }
 }

@@ -19,15 +19,18 @@ internal static class LayoutTable
         "linux/if_link.h", "linux/veth.h", "sys/mman.h", "sys/wait.h", "signal.h", "spawn.h",
     ];
 
-    /// <summary>Constants of ours that put several of C's together.</summary>
+    /// <summary>Constants of ours that put several of C's together, and of kernels newer than the headers of some hosts (6.2).</summary>
     internal const string Prologue = """
         #define BPF_LD_B_ABS (BPF_LD | BPF_B | BPF_ABS)
         #define BPF_LD_H_ABS (BPF_LD | BPF_H | BPF_ABS)
         #define BPF_JMP_JEQ_K (BPF_JMP | BPF_JEQ | BPF_K)
         #define BPF_RET_K (BPF_RET | BPF_K)
-        #ifndef TUN_F_USO4 /* headers before 6.2 */
+        #ifndef TUN_F_USO4
         #define TUN_F_USO4 0x20
         #define TUN_F_USO6 0x40
+        #endif
+        #ifndef VIRTIO_NET_HDR_GSO_UDP_L4
+        #define VIRTIO_NET_HDR_GSO_UDP_L4 5
         #endif
         """;
 
@@ -88,6 +91,8 @@ internal static class LayoutTable
         list.Add(new("struct sock_filter", sizeof(sock_filter), [("code", Of(&instruction, &instruction.code)), ("jt", Of(&instruction, &instruction.jt)), ("jf", Of(&instruction, &instruction.jf)), ("k", Of(&instruction, &instruction.k))]));
         sock_fprog program = default;
         list.Add(new("struct sock_fprog", sizeof(sock_fprog), [("len", Of(&program, &program.len)), ("filter", Of(&program, &program.filter))]));
+        virtio_net_hdr vnet = default;
+        list.Add(new("struct virtio_net_hdr", sizeof(virtio_net_hdr), [("flags", Of(&vnet, &vnet.flags)), ("gso_type", Of(&vnet, &vnet.gso_type)), ("hdr_len", Of(&vnet, &vnet.hdr_len)), ("gso_size", Of(&vnet, &vnet.gso_size)), ("csum_start", Of(&vnet, &vnet.csum_start)), ("csum_offset", Of(&vnet, &vnet.csum_offset))]));
         return list;
     }
 

@@ -11,10 +11,11 @@ internal static class Tun
 
     // Flags of TUNSETIFF
     internal const short IFF_TUN = 0x0001;
+    internal const short IFF_NAPI = 0x0010;
     internal const short IFF_NO_PI = 0x1000;
     internal const short IFF_VNET_HDR = 0x4000;
 
-    // Flags of TUNSETOFFLOAD. The last two: Linux 6.2.
+    // Flags of TUNSETOFFLOAD: what may come to us unfinished. USO since Linux 6.2; refused with EINVAL before.
     internal const uint TUN_F_CSUM = 0x01;
     internal const uint TUN_F_TSO4 = 0x02;
     internal const uint TUN_F_TSO6 = 0x04;

@@ -1,11 +1,13 @@
 namespace Espalier.Io.Interop;
 
-/// <summary>Constants of linux/virtio_net.h.</summary>
+/// <summary>Constants of linux/virtio_net.h; the types without the ECN bit are <c>GsoType</c> of Espalier.Wire.</summary>
 internal static class VirtioNet
 {
-    /// <summary>Flag: the checksum is to be completed.</summary>
     internal const byte VIRTIO_NET_HDR_F_NEEDS_CSUM = 1;
 
-    /// <summary>Bit beside the type: TCP has CWR set.</summary>
+    internal const byte VIRTIO_NET_HDR_GSO_NONE = 0;
+    internal const byte VIRTIO_NET_HDR_GSO_TCPV4 = 1;
+    internal const byte VIRTIO_NET_HDR_GSO_TCPV6 = 4;
+    internal const byte VIRTIO_NET_HDR_GSO_UDP_L4 = 5;
     internal const byte VIRTIO_NET_HDR_GSO_ECN = 0x80;
 }

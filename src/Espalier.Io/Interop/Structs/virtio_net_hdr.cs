@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 
 namespace Espalier.Io.Interop;
 
-/// <summary>struct virtio_net_hdr (linux/virtio_net.h), in front of each packet of a TUN with IFF_VNET_HDR; numbers in host byte order.</summary>
+/// <summary>struct virtio_net_hdr (linux/virtio_net.h), which stands before each packet of a TUN with IFF_VNET_HDR; in the machine's byte order there.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct virtio_net_hdr
 {
