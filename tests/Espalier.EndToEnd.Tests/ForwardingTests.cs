@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using Espalier.EndToEnd.Tests.Hosts;
+using Espalier.Testing;
 
 namespace Espalier.EndToEnd.Tests;
 

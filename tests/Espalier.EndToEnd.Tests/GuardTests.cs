@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using Espalier.EndToEnd.Tests.Hosts;
+using Espalier.Testing;
 
 namespace Espalier.EndToEnd.Tests;
 

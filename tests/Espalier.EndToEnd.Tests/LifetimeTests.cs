@@ -1,5 +1,6 @@
 using System.Globalization;
 using Espalier.EndToEnd.Tests.Hosts;
+using Espalier.Testing;
 
 namespace Espalier.EndToEnd.Tests;
 

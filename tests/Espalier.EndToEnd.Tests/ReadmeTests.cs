@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Text;
-using Espalier.EndToEnd.Tests.Hosts;
 using Espalier.Testing;
 
 namespace Espalier.EndToEnd.Tests;

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
 using Espalier.EndToEnd.Tests.Hosts;
+using Espalier.Testing;
 
 namespace Espalier.EndToEnd.Tests;
 

@@ -8,7 +8,7 @@ namespace Espalier.Testing;
 /// <summary>
 /// A network namespace of a test, named <c>espt{pid}-{role}{n}</c>. Code runs inside it on a thread of its own, because a
 /// namespace belongs to a thread; sockets and devices opened there stay in it and may be used from any thread.
-/// Namespaces whose process died without removing them are removed by the next process that makes one.
+/// Namespaces whose process died without removing them are removed, with the daemons in them, by the next process that makes one.
 /// </summary>
 /// <example>
 /// <code>
@@ -162,6 +162,12 @@ public sealed partial class NetworkNamespace : IDisposable
             var match = OwnName().Match(Path.GetFileName(path));
             if (match.Success && !Directory.Exists($"/proc/{match.Groups[1].Value}"))
             {
+                string[] daemons = Command.Try("ip", ["netns", "pids", match.Value]).Output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+                if (daemons.Length > 0)
+                {
+                    Command.Try("kill", ["-KILL", .. daemons]);
+                }
+
                 Command.Try("ip", ["netns", "del", match.Value]);
             }
         }

@@ -1,9 +1,9 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json.Nodes;
-using Espalier.Testing;
+using Xunit;
 
-namespace Espalier.EndToEnd.Tests.Hosts;
+namespace Espalier.Testing;
 
 /// <summary>A running published daemon in a namespace, driven as a user drives it: `run`, `exec`, `stat`, SIGTERM.</summary>
 public sealed class EspalierProgram : IDisposable

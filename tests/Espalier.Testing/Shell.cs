@@ -1,7 +1,7 @@
 using System.Diagnostics;
-using Espalier.Testing;
+using Xunit;
 
-namespace Espalier.EndToEnd.Tests.Hosts;
+namespace Espalier.Testing;
 
 /// <summary>A program that ran to its end.</summary>
 public sealed record ShellResult(string Command, int ExitCode, string Output, string Error)

@@ -1,6 +1,6 @@
-using Espalier.Testing;
+using Xunit;
 
-namespace Espalier.EndToEnd.Tests.Hosts;
+namespace Espalier.Testing;
 
 /// <summary>What an end-to-end test needs of the machine; tests/run installs and publishes all of it.</summary>
 public static class Requirements

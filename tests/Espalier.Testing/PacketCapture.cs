@@ -1,8 +1,8 @@
 using System.Buffers.Binary;
 using System.Diagnostics;
-using Espalier.Testing;
+using Xunit;
 
-namespace Espalier.EndToEnd.Tests.Hosts;
+namespace Espalier.Testing;
 
 /// <summary>tcpdump on a link of a host, into a file of its own.</summary>
 public sealed class PacketCapture : IDisposable
