@@ -91,8 +91,6 @@ internal static class LayoutTable
         list.Add(new("struct sock_filter", sizeof(sock_filter), [("code", Of(&instruction, &instruction.code)), ("jt", Of(&instruction, &instruction.jt)), ("jf", Of(&instruction, &instruction.jf)), ("k", Of(&instruction, &instruction.k))]));
         sock_fprog program = default;
         list.Add(new("struct sock_fprog", sizeof(sock_fprog), [("len", Of(&program, &program.len)), ("filter", Of(&program, &program.filter))]));
-        virtio_net_hdr vnet = default;
-        list.Add(new("struct virtio_net_hdr", sizeof(virtio_net_hdr), [("flags", Of(&vnet, &vnet.flags)), ("gso_type", Of(&vnet, &vnet.gso_type)), ("hdr_len", Of(&vnet, &vnet.hdr_len)), ("gso_size", Of(&vnet, &vnet.gso_size)), ("csum_start", Of(&vnet, &vnet.csum_start)), ("csum_offset", Of(&vnet, &vnet.csum_offset))]));
         return list;
     }
 
