@@ -88,35 +88,6 @@ public sealed class DataPlaneHost : IDisposable
     /// <summary>Packets that the kernel dropped because the queue of an outer socket was full.</summary>
     public long SocketKernelDrops => _table.KernelDrops;
 
-    /// <summary>What arrived on ports shared with IKE daemons, and was theirs.</summary>
-    public RelayCounters Relayed => _table.Relayed;
-
-    /// <summary>
-    /// Takes ESP in UDP on the port of an IKE daemon's socket, until <see cref="CloseEncapsulationPort"/>; counted. Not inside a freeze.
-    /// </summary>
-    /// <param name="local">The address that the socket is bound to; 0.0.0.0 or :: where it is bound to all of the version.</param>
-    /// <param name="port">Its port.</param>
-    /// <returns>Null, or one sentence that says why it cannot be had.</returns>
-    public string? OpenEncapsulationPort(InternetAddress local, ushort port)
-    {
-        using (_database.Freeze())
-        {
-            return _demand.OpenShared(local, port);
-        }
-    }
-
-    /// <summary>Takes a call of <see cref="OpenEncapsulationPort"/> back.</summary>
-    public void CloseEncapsulationPort(InternetAddress local, ushort port)
-    {
-        using (_database.Freeze())
-        {
-            _demand.CloseShared(local, port);
-        }
-    }
-
-    /// <summary>To be called when the sockets' own descriptors have changed.</summary>
-    public void RefreshSockets() => _table.Refresh();
-
     /// <summary>Opens the sockets of the options and starts the workers.</summary>
     /// <exception cref="DeviceException">A socket cannot be opened; the message is one line that says what to do.</exception>
     public void Start()

@@ -209,7 +209,6 @@ public sealed partial class RoutingController
     private void ReadMonitor()
     {
         var changes = _monitor.Drain();
-        _linksChanged |= (changes & RouteChanges.Links) != 0;
         if ((changes & RouteChanges.LocalRoutes) != 0)
         {
             LocalAddresses.Refresh(_netlink);

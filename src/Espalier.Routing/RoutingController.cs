@@ -54,7 +54,6 @@ public sealed partial class RoutingController : IDisposable
     private RouteChanges _pending;
     private long _pendingSince;
     private int _mtu;
-    private bool _linksChanged;
     private bool _started;
     private bool _ownsTables;
     private bool _stopped;
@@ -84,9 +83,6 @@ public sealed partial class RoutingController : IDisposable
 
     /// <summary>Which protections by nftables are on, and why the others are off. Any thread.</summary>
     public GuardStatus Guard => _guard?.Status ?? GuardStatus.NotStarted;
-
-    /// <summary>Called in <see cref="Process"/> when interfaces came, went or changed; the control thread.</summary>
-    public Action? LinksChanged { get; set; }
 
     /// <summary>MTU of the TUN.</summary>
     public int TunnelMtu => _mtu;
@@ -140,7 +136,6 @@ public sealed partial class RoutingController : IDisposable
         try
         {
             ReadMonitor();
-            TellLinks();
             FollowDefaults();
             FollowHost();
             Settle();
@@ -249,15 +244,6 @@ public sealed partial class RoutingController : IDisposable
         catch (IOException failure)
         {
             RoutingLog.Failed(_logger, failure.Message);
-        }
-    }
-
-    private void TellLinks()
-    {
-        if (_linksChanged)
-        {
-            _linksChanged = false;
-            LinksChanged?.Invoke();
         }
     }
 

@@ -14,7 +14,6 @@ internal sealed class OuterSocketTable(IOuterSocketFactory factory) : IDisposabl
     private readonly List<IOuterSocket> _retired = [];
     private Snapshot _snapshot = new([], [], 0);
     private long _kernelDropsOfClosed;
-    private RelayCounters _relayedByClosed;
 
     /// <summary>Called after the table changed, so that the workers look at it. Set before the workers start.</summary>
     public Action? Changed { get; set; }
@@ -32,29 +31,6 @@ internal sealed class OuterSocketTable(IOuterSocketFactory factory) : IDisposabl
                 return _kernelDropsOfClosed + _retired.Sum(socket => socket.KernelDrops) + _snapshot.Sockets.Sum(socket => socket.KernelDrops);
             }
         }
-    }
-
-    /// <summary>What arrived on shared ports and was the IKE daemon's.</summary>
-    public RelayCounters Relayed
-    {
-        get
-        {
-            lock (_lock)
-            {
-                return _snapshot.Sockets.Concat(_retired).OfType<ISharedPort>().Aggregate(_relayedByClosed, static (sum, port) => sum + port.Relayed);
-            }
-        }
-    }
-
-    /// <summary>Lets the workers look at the descriptors of the sockets anew. Control thread.</summary>
-    public void Refresh()
-    {
-        lock (_lock)
-        {
-            Swap(_snapshot.Sockets);
-        }
-
-        Changed?.Invoke();
     }
 
     /// <summary>The socket with this version and port, or null. Allocates nothing.</summary>
@@ -134,7 +110,6 @@ internal sealed class OuterSocketTable(IOuterSocketFactory factory) : IDisposabl
     private void Close(IOuterSocket socket)
     {
         _kernelDropsOfClosed += socket.KernelDrops;
-        _relayedByClosed += (socket as ISharedPort)?.Relayed ?? default;
         socket.Dispose();
     }
 

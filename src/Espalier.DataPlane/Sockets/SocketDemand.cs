@@ -1,4 +1,3 @@
-using Espalier.Io.Batches;
 using Espalier.Ipsec;
 using Espalier.Ipsec.Sad;
 using Espalier.Wire.Addresses;
@@ -54,42 +53,6 @@ internal sealed class SocketDemand : IDisposable
         }
 
         return error;
-    }
-
-    /// <summary>
-    /// Opens the port of an IKE daemon, or uses the one that is open, and takes ESP that comes to the daemon's address there.
-    /// </summary>
-    /// <returns>Null, or why it cannot be had.</returns>
-    public string? OpenShared(InternetAddress local, ushort port)
-    {
-        var key = new SocketKey(local.Version, port);
-        if (_table.Open(key.Version, key.Port) is { } error)
-        {
-            return error;
-        }
-
-        if (_table.Find(key.Version, key.Port) is not ISharedPort shared)
-        {
-            return $"UDP port {port} is not one that can be shared";
-        }
-
-        _users[key] = _users.GetValueOrDefault(key) + 1;
-        string? refused = shared.Serve(local);
-        _table.Refresh();
-        if (refused is not null)
-        {
-            CloseShared(local, port);
-        }
-
-        return refused;
-    }
-
-    /// <summary>Gives up what <see cref="OpenShared"/> has opened.</summary>
-    public void CloseShared(InternetAddress local, ushort port)
-    {
-        (_table.Find(local.Version, port) as ISharedPort)?.StopServing(local);
-        _table.Refresh();
-        Release([new SocketKey(local.Version, port)]);
     }
 
     /// <inheritdoc/>

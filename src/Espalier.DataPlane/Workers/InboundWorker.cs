@@ -24,7 +24,6 @@ internal sealed class InboundWorker : Worker
     private readonly InboundPipeline _pipeline;
     private readonly OuterErrorReader _errors;
     private OuterSocketTable.Snapshot? _snapshot;
-    private readonly List<int> _polled = [];
     private bool[] _readable = [];
     private bool[] _inError = [];
     private IOuterSocket? _current;
@@ -111,12 +110,14 @@ internal sealed class InboundWorker : Worker
             return;
         }
 
-        foreach (int descriptor in _polled)
+        foreach (var socket in _snapshot?.Sockets ?? [])
         {
-            Poller.Remove(descriptor);
+            if (socket.PollDescriptor >= 0)
+            {
+                Poller.Remove(socket.PollDescriptor);
+            }
         }
 
-        _polled.Clear();
         _snapshot = now;
         _current = null;
         _readable = new bool[now.Sockets.Length];
@@ -124,25 +125,15 @@ internal sealed class InboundWorker : Worker
         HasMemoryDevice = false;
         for (int i = 0; i < now.Sockets.Length; i++)
         {
-            foreach (int descriptor in now.Sockets[i].PollDescriptors)
+            int descriptor = now.Sockets[i].PollDescriptor;
+            HasMemoryDevice |= descriptor < 0;
+            if (descriptor >= 0)
             {
-                HasMemoryDevice |= descriptor < 0;
-                if (descriptor >= 0)
-                {
-                    Poller.Add(descriptor, i);
-                    _polled.Add(descriptor);
-                }
+                Poller.Add(descriptor, i);
             }
-
-            // Looked at once without being told: what was read before may not all have been handed on.
-            _readable[i] = true;
         }
 
         // Nothing waits on the sockets that were taken out any more.
         _table.DisposeRetired(static _ => true);
-        foreach (var socket in now.Sockets)
-        {
-            socket.CloseRetired();
-        }
     }
 }

@@ -63,42 +63,6 @@ public interface IOuterSocket : IDisposable
 
     /// <summary>Packets that the kernel dropped because the socket's queue was full (SO_RXQ_OVFL).</summary>
     long KernelDrops { get; }
-
-    /// <summary>All descriptors to poll, where there are several.</summary>
-    IReadOnlyList<int> PollDescriptors => [PollDescriptor];
-
-    /// <summary>Called by the receiving thread once it polls no others than <see cref="PollDescriptors"/>: what was taken out may be closed.</summary>
-    void CloseRetired()
-    {
-    }
-}
-
-/// <summary>A UDP port that ESP shares with an IKE daemon, which has a socket of its own on it.</summary>
-public interface ISharedPort
-{
-    /// <summary>What was given to the daemon.</summary>
-    RelayCounters Relayed { get; }
-
-    /// <summary>
-    /// Takes ESP that comes to an address to which the daemon has bound a socket of its own; one bound to all addresses needs no call.
-    /// Counted: <see cref="StopServing"/> takes one call back. Control thread.
-    /// </summary>
-    /// <returns>Null, or one sentence that says why not.</returns>
-    string? Serve(InternetAddress local);
-
-    /// <summary>Takes a call of <see cref="Serve"/> back.</summary>
-    void StopServing(InternetAddress local);
-}
-
-/// <summary>What arrived on a shared port and went on to the IKE daemon's socket.</summary>
-/// <param name="Datagrams">IKE messages and whatever else is not ESP.</param>
-/// <param name="Errors">ICMP errors about IKE messages.</param>
-/// <param name="Failures">Those that could not be given to it.</param>
-public readonly record struct RelayCounters(long Datagrams, long Errors, long Failures)
-{
-    /// <summary>The sums of both.</summary>
-    public static RelayCounters operator +(RelayCounters left, RelayCounters right) =>
-        new(left.Datagrams + right.Datagrams, left.Errors + right.Errors, left.Failures + right.Failures);
 }
 
 /// <summary>An error about a packet we sent: by ICMP, or by this host's own kernel, which refused to send it.</summary>
@@ -113,11 +77,8 @@ public readonly record struct RelayCounters(long Datagrams, long Errors, long Fa
 /// </param>
 /// <param name="Errno">The kernel's translation.</param>
 /// <param name="IsLocal">Raised by this host (SO_EE_ORIGIN_LOCAL): it cannot be forged, and quotes nothing.</param>
-/// <param name="Offender">Who sent the ICMP error; version None where that is not known.</param>
-/// <param name="Local">The address of ours that it came to, and that the packet was sent from; version None where that is not known.</param>
 public readonly record struct OuterError(
-    InternetAddress Remote, ushort RemotePort, int QuotedLength, byte IcmpType, byte IcmpCode, int PathMtu, int Errno, bool IsLocal = false,
-    InternetAddress Offender = default, InternetAddress Local = default);
+    InternetAddress Remote, ushort RemotePort, int QuotedLength, byte IcmpType, byte IcmpCode, int PathMtu, int Errno, bool IsLocal = false);
 
 /// <summary>Sends inner packets in clear past Espalier's own rules: for policies that allow without a template, and for no policy.</summary>
 public interface IBypassSender : IDisposable

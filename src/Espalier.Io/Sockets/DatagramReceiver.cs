@@ -31,7 +31,7 @@ internal sealed unsafe class DatagramReceiver(SafeDescriptor descriptor, bool st
             {
                 ref var slot = ref batch[i];
                 slot = new PacketSlot { Offset = batch.SlotStart(i) + batch.Headroom, Length = (int)_messages.Headers[i].msg_len };
-                Describe(ref slot, &_messages.Headers[i].msg_hdr, ref _drops, out _);
+                Describe(ref slot, &_messages.Headers[i].msg_hdr);
                 if (stripIPv4Header)
                 {
                     StripHeader(ref slot, buffer);
@@ -76,10 +76,8 @@ internal sealed unsafe class DatagramReceiver(SafeDescriptor descriptor, bool st
         return 0;
     }
 
-    /// <summary>Reads what the kernel says of a received datagram: all of the slot but where it stands, the drop counter, and, of a joined one, the bytes of each.</summary>
-    internal static void Describe(ref PacketSlot slot, msghdr* header, ref long drops, out int segmentLength)
+    private void Describe(ref PacketSlot slot, msghdr* header)
     {
-        segmentLength = 0;
         slot.Remote = SocketAddress.Read((byte*)header->msg_name, header->msg_namelen, out slot.RemotePort);
         slot.Truncated = (header->msg_flags & Socket.MSG_TRUNC) != 0;
         for (var message = ControlMessages.First(header); message != null; message = ControlMessages.Next(header, message))
@@ -100,12 +98,9 @@ internal sealed unsafe class DatagramReceiver(SafeDescriptor descriptor, bool st
                 case (Ip.IPPROTO_IPV6, Ip.IPV6_TCLASS) when length >= sizeof(int):
                     slot.TrafficClass = (byte)*(int*)data;
                     break;
-                case (Ip.IPPROTO_UDP, Udp.UDP_GRO) when length >= sizeof(int):
-                    segmentLength = *(int*)data;
-                    break;
                 case (Socket.SOL_SOCKET, Socket.SO_RXQ_OVFL) when length >= sizeof(uint):
                     // The kernel's counter has 32 bits and wraps.
-                    Volatile.Write(ref drops, drops + (*(uint*)data - (uint)drops));
+                    Volatile.Write(ref _drops, _drops + (*(uint*)data - (uint)_drops));
                     break;
             }
         }

@@ -1,6 +1,5 @@
 using Espalier.Io.Batches;
 using Espalier.Io.Interop;
-using Espalier.Wire.Addresses;
 
 namespace Espalier.Io.Sockets;
 
@@ -63,23 +62,7 @@ internal static unsafe class ErrorQueue
         int mtu = extended->ee_errno == Errno.EMSGSIZE ? (int)Math.Min(extended->ee_info, int.MaxValue) : 0;
         return new OuterError(
             remote, port, length, isIcmp ? extended->ee_type : (byte)0, isIcmp ? extended->ee_code : (byte)0, mtu, (int)extended->ee_errno,
-            IsLocal: extended->ee_origin == Ip.SO_EE_ORIGIN_LOCAL, Offender: isIcmp ? OffenderOf(extended) : default, Local: LocalOf(header));
-    }
-
-    // SO_EE_OFFENDER: an address behind the error.
-    private static InternetAddress OffenderOf(sock_extended_err* extended)
-    {
-        byte* address = (byte*)(extended + 1);
-        uint length = *(ushort*)address == Socket.AF_INET ? (uint)sizeof(sockaddr_in) : (uint)sizeof(sockaddr_in6);
-        return SocketAddress.Read(address, length, out _);
-    }
-
-    private static InternetAddress LocalOf(msghdr* header)
-    {
-        PacketSlot slot = default;
-        long drops = 0;
-        DatagramReceiver.Describe(ref slot, header, ref drops, out _);
-        return slot.Local;
+            IsLocal: extended->ee_origin == Ip.SO_EE_ORIGIN_LOCAL);
     }
 
     private static sock_extended_err* Find(msghdr* header)
@@ -87,7 +70,7 @@ internal static unsafe class ErrorQueue
         for (var message = ControlMessages.First(header); message != null; message = ControlMessages.Next(header, message))
         {
             bool isError = (message->cmsg_level, message->cmsg_type) is (Ip.IPPROTO_IP, Ip.IP_RECVERR) or (Ip.IPPROTO_IPV6, Ip.IPV6_RECVERR);
-            if (isError && ControlMessages.DataLength(message) >= sizeof(sock_extended_err) + sizeof(sockaddr_in))
+            if (isError && ControlMessages.DataLength(message) >= sizeof(sock_extended_err))
             {
                 return (sock_extended_err*)ControlMessages.Data(message);
             }

@@ -109,7 +109,7 @@ public abstract class OuterSocket : IOuterSocket
         var address = options.BindAddress.Version == IpVersion.None
             ? new InternetAddress(options.Version, UInt128.Zero)
             : options.BindAddress;
-        return Libc.bind(descriptor, name, SocketAddress.Write(name, address, port, options.Scope)) == 0 ? 0 : Errno.Last;
+        return Libc.bind(descriptor, name, SocketAddress.Write(name, address, port, scope: 0)) == 0 ? 0 : Errno.Last;
     }
 
     /// <summary>Opens a socket of the options' family; IPv6 sockets take no IPv4.</summary>

@@ -28,16 +28,4 @@ public sealed record OuterSocketOptions
     /// datagrams have one; without, they have none in IPv4 (RFC 3948 §2.1). Not used by raw sockets.
     /// </summary>
     public bool Segmentation { get; init; } = true;
-
-    /// <summary>Let the kernel join datagrams of one flow on arrival (UDP_GRO), where it can. Only for sockets of a <see cref="SharedPort.SharedUdpPort"/>.</summary>
-    public bool Coalescing { get; init; } = true;
-
-    /// <summary>Take only what arrives on this interface (SO_BINDTODEVICE); null = on any. Such a socket goes before those that take from any.</summary>
-    internal string? Device { get; init; }
-
-    /// <summary>Interface of a link-local <see cref="BindAddress"/>.</summary>
-    internal uint Scope { get; init; }
-
-    /// <summary>The port may have other sockets (SO_REUSEADDR).</summary>
-    internal bool Shared { get; init; }
 }

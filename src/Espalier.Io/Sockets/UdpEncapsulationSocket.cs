@@ -5,8 +5,7 @@ namespace Espalier.Io.Sockets;
 
 /// <summary>
 /// UDP socket of one address family for ESP in UDP (RFC 3948). It is the port's only owner: a taken port is an error, and neither
-/// SO_REUSEADDR nor SO_REUSEPORT is set, with which another process could take the port's packets. A port that is shared with an IKE daemon
-/// has several of them, each with a part of the work: see <see cref="SharedPort.SharedUdpPort"/>.
+/// SO_REUSEADDR nor SO_REUSEPORT is set, with which another process could take the port's packets.
 /// </summary>
 public sealed class UdpEncapsulationSocket : OuterSocket
 {
@@ -22,17 +21,6 @@ public sealed class UdpEncapsulationSocket : OuterSocket
             SocketOptions.Set(descriptor, Socket.SOL_SOCKET, Socket.SO_NO_CHECK, options.Segmentation ? 0 : 1, "SO_NO_CHECK");
         }
 
-        if (options.Shared)
-        {
-            SocketOptions.Set(descriptor, Socket.SOL_SOCKET, Socket.SO_REUSEADDR, 1, "SO_REUSEADDR");
-        }
-
-        if (options.Device is { } device)
-        {
-            BindToDevice(descriptor, device);
-            Coalesces = options.Coalescing && SocketOptions.TrySet(descriptor, Ip.IPPROTO_UDP, Udp.UDP_GRO, 1) == 0;
-        }
-
         int errno = Bind(descriptor, options, options.Port);
         if (errno != 0)
         {
@@ -44,12 +32,6 @@ public sealed class UdpEncapsulationSocket : OuterSocket
 
     /// <inheritdoc/>
     public override ushort LocalPort { get; }
-
-    /// <summary>True where the kernel joins datagrams on arrival.</summary>
-    internal bool Coalesces { get; }
-
-    /// <summary>The socket itself.</summary>
-    internal new SafeDescriptor Descriptor => base.Descriptor;
 
     /// <summary>Opens and binds the socket in the calling thread's network namespace.</summary>
     /// <exception cref="DeviceException">With one line that says what to do.</exception>
@@ -64,31 +46,6 @@ public sealed class UdpEncapsulationSocket : OuterSocket
         {
             descriptor.Dispose();
             throw;
-        }
-    }
-
-    /// <summary>
-    /// Connects the socket to a port of this host that sends nothing: it can still send to anyone whose address goes with the packet, and receives from
-    /// nobody else. False where the loopback interface is down.
-    /// </summary>
-    internal unsafe bool Park()
-    {
-        const ushort Discard = 9; // RFC 863
-        byte* name = stackalloc byte[SocketAddress.Capacity];
-        var loopback = Version == IpVersion.IPv4 ? new InternetAddress(IpVersion.IPv4, 0x7F000001) : new InternetAddress(IpVersion.IPv6, UInt128.One);
-        return Libc.connect(Descriptor, name, SocketAddress.Write(name, loopback, Discard, scope: 0)) == 0;
-    }
-
-    private static unsafe void BindToDevice(SafeDescriptor descriptor, string device)
-    {
-        Span<byte> name = stackalloc byte[ifreq.IFNAMSIZ];
-        int length = System.Text.Encoding.UTF8.GetBytes(device, name);
-        fixed (byte* start = name)
-        {
-            if (Libc.setsockopt(descriptor, Socket.SOL_SOCKET, Socket.SO_BINDTODEVICE, start, (uint)length) != 0)
-            {
-                throw DeviceException.FromLast($"cannot bind a UDP socket to the interface {device}");
-            }
         }
     }
 

@@ -14,7 +14,7 @@ internal static class LayoutTable
     internal static readonly string[] Headers =
     [
         "sys/types.h", "sys/socket.h", "netinet/in.h", "netinet/icmp6.h", "linux/udp.h", "sys/un.h", "sys/uio.h", "sys/stat.h", "sys/resource.h", "sys/prctl.h",
-        "sys/eventfd.h", "sys/ioctl.h", "net/if.h", "poll.h", "fcntl.h", "sched.h", "errno.h", "grp.h", "pwd.h", "linux/errqueue.h", "linux/if_tun.h", "linux/virtio_net.h", "linux/if_ether.h", "linux/if_packet.h",
+        "sys/eventfd.h", "sys/ioctl.h", "net/if.h", "poll.h", "fcntl.h", "sched.h", "errno.h", "grp.h", "pwd.h", "linux/errqueue.h", "linux/if_tun.h", "linux/virtio_net.h",
         "linux/filter.h", "linux/sock_diag.h", "linux/netlink.h", "linux/rtnetlink.h", "linux/fib_rules.h", "linux/icmp.h", "linux/if_addr.h",
         "linux/if_link.h", "linux/veth.h", "sys/mman.h", "sys/wait.h", "signal.h", "spawn.h",
     ];
@@ -76,8 +76,6 @@ internal static class LayoutTable
         list.Add(new("struct rlimit", sizeof(rlimit), [("rlim_cur", Of(&limit, &limit.rlim_cur)), ("rlim_max", Of(&limit, &limit.rlim_max))]));
         ifreq request = default;
         list.Add(new("struct ifreq", sizeof(ifreq), [("ifr_name", Of(&request, request.ifr_name)), ("ifr_flags", Of(&request, &request.ifr_flags)), ("ifr_mtu", Of(&request, &request.ifr_mtu)), ("ifr_ifindex", Of(&request, &request.ifr_ifindex))]));
-        sockaddr_ll link = default;
-        list.Add(new("struct sockaddr_ll", sizeof(sockaddr_ll), [("sll_family", Of(&link, &link.sll_family)), ("sll_protocol", Of(&link, &link.sll_protocol)), ("sll_ifindex", Of(&link, &link.sll_ifindex)), ("sll_hatype", Of(&link, &link.sll_hatype)), ("sll_pkttype", Of(&link, &link.sll_pkttype)), ("sll_halen", Of(&link, &link.sll_halen)), ("sll_addr", Of(&link, link.sll_addr))]));
         virtio_net_hdr vnet = default;
         list.Add(new("struct virtio_net_hdr", sizeof(virtio_net_hdr), [("flags", Of(&vnet, &vnet.flags)), ("gso_type", Of(&vnet, &vnet.gso_type)), ("hdr_len", Of(&vnet, &vnet.hdr_len)), ("gso_size", Of(&vnet, &vnet.gso_size)), ("csum_start", Of(&vnet, &vnet.csum_start)), ("csum_offset", Of(&vnet, &vnet.csum_offset))]));
         statx status = default;

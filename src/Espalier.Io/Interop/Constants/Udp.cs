@@ -5,7 +5,4 @@ internal static class Udp
 {
     /// <summary>Control message: cut the payload into datagrams of so many bytes (u16). Linux 4.18.</summary>
     internal const int UDP_SEGMENT = 103;
-
-    /// <summary>Option: join datagrams of one flow; control message: the bytes of each but the last (int). Linux 5.0.</summary>
-    internal const int UDP_GRO = 104;
 }

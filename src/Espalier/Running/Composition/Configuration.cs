@@ -1,5 +1,4 @@
 using Espalier.DataPlane;
-using Espalier.Io.Sockets;
 using Espalier.Routing;
 using Espalier.Xfrm.Handlers;
 using Espalier.Xfrm.Server;
@@ -24,12 +23,6 @@ internal static class Configuration
     {
         EncapsulationPorts = options.EncapsulationPort == 0 ? [] : [options.EncapsulationPort],
         Versions = KernelFeatures.HasIPv6 ? [Wire.Addresses.IpVersion.IPv4, Wire.Addresses.IpVersion.IPv6] : [Wire.Addresses.IpVersion.IPv4],
-    };
-
-    internal static OuterSocketOptions Sockets(RunOptions options) => new()
-    {
-        Mark = options.Mark,
-        ReceiveBuffer = options.ReceiveBufferBytes,
     };
 
     internal static ControlServerOptions Control(RunOptions options) => new()

@@ -125,7 +125,6 @@ internal sealed class Daemon : IDisposable
         _control.EncapsulationPorts = new EncapsulationPorts(_dataPlane);
         _control.PathMtuLearnt = learnt => _routing.LearnPathMtu(learnt.Association!, learnt.PathMtu);
         _control.Changed = _routing.AwaitGuard;
-        _routing.LinksChanged = FollowLinks;
         _control.Loop.Register(_routing.PollDescriptor, static () => { });
         var trim = new HeapTrim(Entries, HeapTrim.Collect);
         _control.Loop.EachTurn = () =>
@@ -134,14 +133,6 @@ internal sealed class Daemon : IDisposable
             trim.Look();
             return wait;
         };
-    }
-
-    private void FollowLinks()
-    {
-        if (_devices!.Ports.FollowLinks())
-        {
-            _dataPlane!.RefreshSockets();
-        }
     }
 
     private int Entries() => _database.Sad.Count

@@ -4,12 +4,18 @@ using Espalier.Xfrm.Server;
 
 namespace Espalier.Running.Composition;
 
-/// <summary>Ports of IKE daemons: the data plane shares them.</summary>
+/// <summary>Ports of IKE daemons: those on which the data plane receives already.</summary>
 internal sealed class EncapsulationPorts(DataPlaneHost dataPlane) : IEncapsulationPorts
 {
     /// <inheritdoc/>
-    public string? Open(InternetAddress local, ushort port) => dataPlane.OpenEncapsulationPort(local, port);
+    public string? Open(InternetAddress local, ushort port) =>
+        dataPlane.Sockets.Any(socket => socket.Version == local.Version && socket.LocalPort == port)
+            ? null
+            : $"Espalier does not receive on UDP port {port}: start it with --encap-port {port}";
 
     /// <inheritdoc/>
-    public void Close(InternetAddress local, ushort port) => dataPlane.CloseEncapsulationPort(local, port);
+    public void Close(InternetAddress local, ushort port)
+    {
+        // It stays the data plane's.
+    }
 }

@@ -1,7 +1,6 @@
 using Espalier.DataPlane;
 using Espalier.DataPlane.Sockets;
 using Espalier.Io.Sockets;
-using Espalier.Io.Sockets.SharedPort;
 using Espalier.Io.Tun;
 
 namespace Espalier.Running.Composition;
@@ -12,9 +11,8 @@ internal sealed class KernelDevices : IDisposable
     private readonly BypassSender _bypass;
     private readonly IcmpSender _icmp;
 
-    private KernelDevices(TunDevice tun, BypassSender bypass, IcmpSender icmp, SharedPorts ports, SharedOuterSocketFactory sockets)
+    private KernelDevices(TunDevice tun, BypassSender bypass, IcmpSender icmp, KernelOuterSocketFactory sockets)
     {
-        Ports = ports;
         Tun = tun;
         _bypass = bypass;
         _icmp = icmp;
@@ -25,10 +23,7 @@ internal sealed class KernelDevices : IDisposable
     internal TunDevice Tun { get; }
 
     /// <summary>Opens the outer side.</summary>
-    internal SharedOuterSocketFactory Sockets { get; }
-
-    /// <summary>The UDP ports among them, which IKE daemons may share.</summary>
-    internal SharedPorts Ports { get; }
+    internal KernelOuterSocketFactory Sockets { get; }
 
     /// <summary>All of them, for the data plane.</summary>
     internal DataPlaneDevices ForDataPlane => new(Tun, Sockets, _bypass, _icmp);
@@ -39,17 +34,14 @@ internal sealed class KernelDevices : IDisposable
     {
         TunDevice? tun = null;
         BypassSender? bypass = null;
-        SharedPorts? ports = null;
         try
         {
             tun = TunDevice.Create(options.TunName);
             bypass = BypassSender.Open(options.Mark);
-            ports = SharedPorts.Create(Configuration.Routing(options).RelayMark, options.TunName);
-            return new KernelDevices(tun, bypass, IcmpSender.Open(), ports, new SharedOuterSocketFactory(ports, Configuration.Sockets(options)));
+            return new KernelDevices(tun, bypass, IcmpSender.Open(), new KernelOuterSocketFactory(options.Mark, options.ReceiveBufferBytes));
         }
         catch
         {
-            ports?.Dispose();
             bypass?.Dispose();
             tun?.Dispose();
             throw;
@@ -59,7 +51,6 @@ internal sealed class KernelDevices : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        Ports.Dispose();
         _icmp.Dispose();
         _bypass.Dispose();
         Tun.Dispose();
