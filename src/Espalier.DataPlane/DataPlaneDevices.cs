@@ -11,4 +11,6 @@ namespace Espalier.DataPlane;
 /// <param name="Sockets">Opens the outer side.</param>
 /// <param name="Bypass">Sends in clear; null = such packets are dropped.</param>
 /// <param name="Icmp">Sends ICMP errors; null = none are sent.</param>
-public sealed record DataPlaneDevices(ITunnelDevice Tunnel, IOuterSocketFactory Sockets, IBypassSender? Bypass, IIcmpSender? Icmp);
+/// <param name="Relay">Gives IKE to the daemon's own socket; null = it is dropped.</param>
+public sealed record DataPlaneDevices(
+    ITunnelDevice Tunnel, IOuterSocketFactory Sockets, IBypassSender? Bypass, IIcmpSender? Icmp, IPortRelay? Relay = null);

@@ -4,6 +4,7 @@ using Espalier.DataPlane.Sockets;
 using Espalier.DataPlane.Workers;
 using Espalier.Io;
 using Espalier.Io.Batches;
+using Espalier.Io.Netlink;
 using Espalier.Ipsec;
 using Espalier.Ipsec.Sad;
 using Espalier.Wire.Addresses;
@@ -32,7 +33,7 @@ public sealed class DataPlaneHost : IDisposable
     /// <param name="devices">What to work on.</param>
     /// <param name="localAddresses">Decides between <c>in</c> and <c>fwd</c> policies, and which end of an SA is ours.</param>
     /// <param name="options">Sizes and ports.</param>
-    /// <param name="pool">A pool of the caller's, or null for one after the options.</param>
+    /// <param name="pool">A pool of the caller's, for both directions, or null for those after the options.</param>
     public DataPlaneHost(
         IpsecDatabase database, DataPlaneDevices devices, ILocalAddresses localAddresses, DataPlaneOptions options, BatchPool? pool = null)
     {
@@ -45,15 +46,19 @@ public sealed class DataPlaneHost : IDisposable
         _table = new OuterSocketTable(devices.Sockets) { Changed = WakeWorkers };
         _demand = new SocketDemand(database, _table, localAddresses);
         Pool = pool ?? new BoundedBatchPool(new PinnedBatchPolicy(options.BatchSlots, options.SlotSize, options.Headroom), options.Batches);
+        ReceivePool = pool ?? new BoundedBatchPool(
+            new PinnedBatchPolicy(options.ReceiveSlots, options.Headroom + options.ReceiveSlotSize, options.Headroom, options.PacketsPerReceiveSlot), 1);
         var environment = new PipelineEnvironment
         {
             Database = database,
             Pool = Pool,
+            ReceivePool = ReceivePool,
             Tunnel = devices.Tunnel,
             Sockets = _table,
             LocalAddresses = localAddresses,
             Bypass = devices.Bypass,
             Icmp = devices.Icmp,
+            Relay = devices.Relay,
             DefaultPathMtu = options.DefaultPathMtu,
         };
         _workers =
@@ -79,14 +84,47 @@ public sealed class DataPlaneHost : IDisposable
     /// <summary>What the workers count. Any thread.</summary>
     public DataPlaneCounters Counters { get; } = new();
 
-    /// <summary>The pool of batches.</summary>
+    /// <summary>The pool of batches for what comes from the TUN.</summary>
     public BatchPool Pool { get; }
+
+    /// <summary>The pool of batches for what comes from outer sockets.</summary>
+    public BatchPool ReceivePool { get; }
 
     /// <summary>The outer sockets that are open now.</summary>
     public IReadOnlyList<IOuterSocket> Sockets => _table.Current.Sockets;
 
     /// <summary>Packets that the kernel dropped because the queue of an outer socket was full.</summary>
     public long SocketKernelDrops => _table.KernelDrops;
+
+    /// <summary>Where packets of a UDP port are not received, and why; for people.</summary>
+    public IReadOnlyList<string> SocketProblems => _table.Problems;
+
+    /// <summary>
+    /// Tells the interfaces on which UDP ports that are shared with an IKE daemon are received: all but the loopback device and our TUN. Called before
+    /// <see cref="Start"/> and whenever they change.
+    /// </summary>
+    public void FollowInterfaces(IReadOnlyList<LinkInfo> links)
+    {
+        ArgumentNullException.ThrowIfNull(links);
+        _table.Follow(links);
+    }
+
+    /// <summary>
+    /// Receives ESP on the port of an IKE daemon, whose socket is bound to <paramref name="local"/> (0.0.0.0 or :: = all addresses of that version), until as
+    /// many calls of <see cref="CloseEncapsulationPort"/>.
+    /// </summary>
+    /// <returns>Null, or one sentence that says why it cannot be had.</returns>
+    public string? OpenEncapsulationPort(InternetAddress local, ushort port) =>
+        local.Version == IpVersion.None ? "the address of a port must be an IPv4 or IPv6 address"
+        : port == 0 ? "UDP port 0 is none"
+        : _demand.Hold(local, port);
+
+    /// <summary>Gives up what <see cref="OpenEncapsulationPort"/> has opened.</summary>
+    public void CloseEncapsulationPort(InternetAddress local, ushort port)
+    {
+        using var frozen = _database.Freeze();
+        _demand.GiveUp(local, port);
+    }
 
     /// <summary>Opens the sockets of the options and starts the workers.</summary>
     /// <exception cref="DeviceException">A socket cannot be opened; the message is one line that says what to do.</exception>

@@ -14,8 +14,17 @@ public sealed record DataPlaneOptions
     /// <summary>Bytes before a received packet: UDP and ESP header, IV, and room for a vnet header.</summary>
     public int Headroom { get; init; } = 128;
 
-    /// <summary>Batches in the pool: one for each worker and one for fragments, and one to spare.</summary>
-    public int Batches { get; init; } = 4;
+    /// <summary>Batches in the pool: one for the outbound worker and one for fragments, and one to spare.</summary>
+    public int Batches { get; init; } = 3;
+
+    /// <summary>Slots of the batch into which outer sockets are read. A super-packet takes one, and a small datagram too.</summary>
+    public int ReceiveSlots { get; init; } = 16;
+
+    /// <summary>Bytes of such a slot, beside the headroom: the largest that UDP_GRO makes, and the largest datagram.</summary>
+    public int ReceiveSlotSize { get; init; } = 65_536;
+
+    /// <summary>Datagrams in a super-packet at most: what a sender on this host may join (UDP_MAX_SEGMENTS of Linux 6.9); the kernel's GRO joins 64.</summary>
+    public int PacketsPerReceiveSlot { get; init; } = 128;
 
     /// <summary>UDP ports that are opened at start and stay open.</summary>
     public IReadOnlyList<ushort> EncapsulationPorts { get; init; } = [4500];

@@ -20,6 +20,12 @@ public enum DropReason : byte
     /// <summary>An IKE message (non-ESP marker, RFC 3948 §2.2) on a socket that no IKE daemon shares.</summary>
     InboundIkeWithoutDaemon,
 
+    /// <summary>An IKE message larger than the loopback device carries, by which it is given to its daemon.</summary>
+    InboundIkeTooLarge,
+
+    /// <summary>The kernel refused an IKE message that was to be given to its daemon (loopback device down, no buffer space).</summary>
+    InboundIkeRefused,
+
     /// <summary>SPI 0 or one of the reserved SPIs 1 to 255 (RFC 4303 §2.1).</summary>
     InboundReservedSpi,
 

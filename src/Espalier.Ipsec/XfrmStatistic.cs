@@ -117,6 +117,8 @@ public static class DropReasonStatistics
         DropReason.InboundOversized => XfrmStatistic.XfrmInBufferError,
         DropReason.InboundMalformedEsp => XfrmStatistic.XfrmInStateProtoError,
         DropReason.InboundIkeWithoutDaemon => XfrmStatistic.XfrmInError,
+        DropReason.InboundIkeTooLarge => XfrmStatistic.XfrmInBufferError,
+        DropReason.InboundIkeRefused => XfrmStatistic.XfrmInError,
         DropReason.InboundReservedSpi => XfrmStatistic.XfrmInNoStates,
         DropReason.InboundUnknownSpi => XfrmStatistic.XfrmInNoStates,
         DropReason.InboundSaNotValid => XfrmStatistic.XfrmInStateInvalid,

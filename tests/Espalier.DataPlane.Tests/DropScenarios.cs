@@ -24,6 +24,10 @@ internal static class DropScenarios
         [DropReason.InboundOversized] = () => Inbound(DropReason.InboundOversized, pair => new byte[10_200]),
         [DropReason.InboundMalformedEsp] = () => Inbound(DropReason.InboundMalformedEsp, pair => pair.Capture(Packets.Udp(Near, Far))[..^1]),
         [DropReason.InboundIkeWithoutDaemon] = () => Inbound(DropReason.InboundIkeWithoutDaemon, _ => [0, 0, 0, 0, 1, 2, 3, 4, 5, 6]),
+        [DropReason.InboundIkeTooLarge] = () => Inbound(
+            DropReason.InboundIkeTooLarge, _ => [0, 0, 0, 0, 1, 2, 3, 4, 5, 6], relay: new RecordingRelay { Refusal = 90 }),
+        [DropReason.InboundIkeRefused] = () => Inbound(
+            DropReason.InboundIkeRefused, _ => [0, 0, 0, 0, 1, 2, 3, 4, 5, 6], relay: new RecordingRelay { Refusal = 100 }),
         [DropReason.InboundReservedSpi] = () => Inbound(DropReason.InboundReservedSpi, _ => [0, 0, 0, 255, 0, 0, 0, 1, 0, 0]),
         [DropReason.InboundUnknownSpi] = () => Inbound(DropReason.InboundUnknownSpi, _ => [0, 0, 9, 9, 0, 0, 0, 1, 0, 0]),
         [DropReason.InboundSaNotValid] = () => Inbound(DropReason.InboundSaNotValid, pair =>
@@ -71,7 +75,7 @@ internal static class DropScenarios
             DropReason.InboundDummy, _ => Forge.Seal(Suite.NullSha1, Pair.LeftToRight, 1, new byte[40], 59), Null),
         [DropReason.InboundEcnForbidden] = () => Inbound(
             DropReason.InboundEcnForbidden, pair => pair.Capture(Packets.Udp(Near, Far)), trafficClass: 3,
-            traffic: (TrafficCounter.EcnAlerts, 1)),
+            traffic: [(TrafficCounter.EcnAlerts, 1)]),
         [DropReason.InboundSelectorMismatch] = () => Inbound(
             DropReason.InboundSelectorMismatch, pair => Forge.Seal(Suite.Gcm, Pair.LeftToRight, 1, Packets.Udp("10.1.9.9", Far), 4),
             new TunnelSettings
@@ -148,9 +152,9 @@ internal static class DropScenarios
 
     private static void Inbound(
         DropReason reason, Func<Pair, byte[]> packet, TunnelSettings? settings = null, Action<Pair>? prepare = null, byte trafficClass = 0,
-        params (TrafficCounter, long)[] traffic)
+        RecordingRelay? relay = null, params (TrafficCounter, long)[] traffic)
     {
-        using var pair = new Pair(settings);
+        using var pair = new Pair(settings, relay: relay);
         prepare?.Invoke(pair);
         byte[] esp = packet(pair);
         var before = pair.Right.Counters.Snapshot();

@@ -18,6 +18,9 @@ public abstract class BatchPool : ObjectPool<PacketBatch>
     /// <summary>Slots of each batch.</summary>
     public abstract int SlotsPerBatch { get; }
 
+    /// <summary>Packets of each batch at most.</summary>
+    public virtual int PacketsPerBatch => SlotsPerBatch;
+
     /// <summary>Rents an empty batch; null when all are rented: the caller counts that and skips or drops. Never waits, never allocates.</summary>
     public abstract PacketBatch? TryRent();
 

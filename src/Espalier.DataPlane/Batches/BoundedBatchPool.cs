@@ -38,6 +38,9 @@ public sealed class BoundedBatchPool : BatchPool
     public override int SlotsPerBatch => _policy.Slots;
 
     /// <inheritdoc/>
+    public override int PacketsPerBatch => _policy.Slots * _policy.PacketsPerSlot;
+
+    /// <inheritdoc/>
     public override PacketBatch? TryRent()
     {
         lock (_lock)

@@ -35,7 +35,7 @@ public sealed class DataPlaneMetrics : IDisposable
         _meter.CreateObservableCounter(
             "espalier.events.lost", () => _database.Events.Lost, "{event}", "Events to the control thread lost because its queue was full.");
         _meter.CreateObservableUpDownCounter(
-            "espalier.batches.rented", () => _host.Pool.Capacity - _host.Pool.Available, "{batch}", "Batches in use.");
+            "espalier.batches.rented", CountRented, "{batch}", "Batches in use.");
     }
 
     /// <summary>Removes the instruments.</summary>
@@ -52,6 +52,9 @@ public sealed class DataPlaneMetrics : IDisposable
         Add("espalier.bypassed.packets", "{packet}", "Packets sent on in clear, as policy says.", TrafficCounter.BypassedPackets);
         Add("espalier.bypassed.bytes", "By", "Bytes of packets sent on in clear.", TrafficCounter.BypassedBytes);
         Add("espalier.keepalives", "{packet}", "NAT keepalives received.", TrafficCounter.Keepalives);
+        Add("espalier.ike.relayed", "{packet}", "IKE messages given to the daemon's socket.", TrafficCounter.IkeRelayed);
+        Add("espalier.ike.errors.relayed", "{packet}", "ICMP errors about IKE given to the daemon's socket.", TrafficCounter.IkeErrorsRelayed);
+        Add("espalier.ike.errors.lost", "{packet}", "ICMP errors about IKE that could not be given to the daemon's socket.", TrafficCounter.IkeErrorsLost);
         Add("espalier.fragmented", "{packet}", "Inner IPv4 packets fragmented before ESP.", TrafficCounter.FragmentedPackets);
         Add("espalier.fragments", "{packet}", "Fragments made.", TrafficCounter.FragmentsCreated);
         Add("espalier.icmp.sent", "{packet}", "ICMP errors sent about packets too large.", TrafficCounter.IcmpErrorsSent);
@@ -63,6 +66,12 @@ public sealed class DataPlaneMetrics : IDisposable
         Add("espalier.mappings", "{event}", "MAPPING events.", TrafficCounter.MappingsPosted);
         Add("espalier.batches", "{batch}", "Batches handled.", TrafficCounter.Batches);
         Add("espalier.batches.missing", "{event}", "Rounds without a free batch.", TrafficCounter.BatchesMissing);
+    }
+
+    private int CountRented()
+    {
+        int rented = _host.Pool.Capacity - _host.Pool.Available;
+        return ReferenceEquals(_host.Pool, _host.ReceivePool) ? rented : rented + _host.ReceivePool.Capacity - _host.ReceivePool.Available;
     }
 
     private void Add(string name, string unit, string description, TrafficCounter counter) =>

@@ -30,6 +30,15 @@ public enum TrafficCounter : byte
     /// <summary>NAT keepalives received (RFC 3948 §4); not drops.</summary>
     Keepalives,
 
+    /// <summary>What came to an IKE daemon's port and is not ESP, given to the daemon's own socket.</summary>
+    IkeRelayed,
+
+    /// <summary>ICMP errors about what an IKE daemon sent, given to its own socket.</summary>
+    IkeErrorsRelayed,
+
+    /// <summary>ICMP errors about what an IKE daemon sent that could not be given to its socket.</summary>
+    IkeErrorsLost,
+
     /// <summary>Inner IPv4 packets that were cut into fragments before ESP.</summary>
     FragmentedPackets,
 

@@ -13,11 +13,13 @@ namespace Espalier.DataPlane.Inbound;
 /// in the order of the kernel's xfrm_input:
 /// <code>
 ///   keepalive │ cut off │ IKE │ SPI │ SAD │ state │ encapsulation │ length and alignment │ limits │ replay window
+///       └ ends here        └ to its daemon
 /// </code>
 /// </summary>
-internal sealed class ArrivalStage(IpsecDatabase database, WorkerCounters counters)
+internal sealed class ArrivalStage(IpsecDatabase database, IPortRelay? relay, WorkerCounters counters)
 {
     private const byte Keepalive = 0xFF;
+    private const int MessageTooLong = 90;
 
     /// <summary>Checks the packets of a batch. Those that go on stand in <paramref name="frames"/>; the others are counted.</summary>
     public void Check(PacketBatch batch, IOuterSocket socket, FrameList frames)
@@ -34,6 +36,12 @@ internal sealed class ArrivalStage(IpsecDatabase database, WorkerCounters counte
                 continue;
             }
 
+            if (isUdp && relay is not null && !IsEsp(esp) && !batch[i].Truncated)
+            {
+                GiveBack(batch[i], esp, socket.LocalPort);
+                continue;
+            }
+
             var reason = Check(batch[i], esp, isUdp, out var association, out ulong sequence);
             if (reason == DropReason.None)
             {
@@ -44,6 +52,26 @@ internal sealed class ArrivalStage(IpsecDatabase database, WorkerCounters counte
             {
                 counters.Drop(reason);
             }
+        }
+    }
+
+    // RFC 3948 §2.2: four zero bytes in the place of the SPI mark an IKE message. As in the kernel, so is what has no room for more than the ESP header.
+    private static bool IsEsp(ReadOnlySpan<byte> payload) =>
+        payload.Length > EspGeometry.HeaderLength && BinaryPrimitives.ReadUInt32BigEndian(payload) != 0;
+
+    private void GiveBack(in PacketSlot slot, ReadOnlySpan<byte> payload, ushort port)
+    {
+        switch (relay!.Relay(slot, payload, port))
+        {
+            case 0:
+                counters.Add(TrafficCounter.IkeRelayed);
+                break;
+            case MessageTooLong:
+                counters.Drop(DropReason.InboundIkeTooLarge);
+                break;
+            default:
+                counters.Drop(DropReason.InboundIkeRefused);
+                break;
         }
     }
 

@@ -15,7 +15,7 @@ namespace Espalier.DataPlane.Inbound;
 /// The inbound way of a packet, from an outer socket to the TUN (RFC 4301 §5.2, RFC 4303 §3.4), one class a stage, one batch at a time:
 /// <code>
 ///   ── for the whole batch ──
-///   1  arrival: SPI, SA, encapsulation, length, limits, replay    ArrivalStage ──▶ keepalives end here
+///   1  arrival: SPI, SA, encapsulation, length, limits, replay    ArrivalStage ──▶ keepalives end here, IKE goes to its daemon
 ///   2  open                                                       OpenStage      runs of one SA together
 ///   ── in order, for each packet whose ICV was right ──
 ///   3  replay window, use, padding, next header, TFC padding      EspDecapsulation.Commit
@@ -49,11 +49,11 @@ internal sealed class InboundPipeline
         _database = environment.Database;
         _counters = counters;
         _clock = new BatchClock(_database.Clock);
-        _arrival = new ArrivalStage(_database, counters);
+        _arrival = new ArrivalStage(_database, environment.Relay, counters);
         _mapping = new MappingStage(_database, counters);
         _policies = new PolicyCheckStage(_database, environment.LocalAddresses, _clock);
-        _delivery = new DeliveryStage(environment.Tunnel, counters, environment.Pool.SlotsPerBatch);
-        _arrived = new FrameList(environment.Pool.SlotsPerBatch);
+        _delivery = new DeliveryStage(environment.Tunnel, counters, environment.ReceivePool.PacketsPerBatch);
+        _arrived = new FrameList(environment.ReceivePool.PacketsPerBatch);
     }
 
     /// <summary>Handles what a socket received, each an ESP packet or a UDP payload at its slot's place. The slots are used up afterwards.</summary>

@@ -10,31 +10,42 @@ namespace Espalier.DataPlane.PathMtu;
 /// <summary>
 /// Reads ICMP errors from the error queues of outer sockets. Anyone can send an ICMP error; it is believed only if it quotes an ESP packet
 /// that one of our SAs sent: its SPI, to that destination and port, with a sequence number that was used (RFC 4301 §8.2.1).
-/// Then a smaller path MTU becomes an event for the control thread. All else is counted and changes nothing. One worker's.
+/// Then a smaller path MTU becomes an event for the control thread. What is about an IKE daemon's message goes to the daemon's own socket. All else is
+/// counted and changes nothing. One worker's.
 /// </summary>
-internal sealed class OuterErrorReader(IpsecDatabase database, LocalPathMtu local, WorkerCounters counters, int defaultPathMtu)
+internal sealed class OuterErrorReader(
+    IpsecDatabase database, LocalPathMtu local, WorkerCounters counters, int defaultPathMtu, IPortRelay? relay = null)
 {
-    // Behind the SPI and the sequence number nothing is of use.
+    // Of ESP, nothing behind the SPI and the sequence number is of use; a daemon gets what an ICMPv6 error can hold.
     private const int QuotedBytes = 64;
+    private const int RelayedBytes = IcmpErrorMessage.LargestIPv6Error;
     private const int AtOnce = 64;
 
     private const byte DestinationUnreachable = 3;
     private const byte FragmentationNeeded = 4;
     private const byte PacketTooBig = 2;
 
-    private readonly byte[] _quoted = GC.AllocateArray<byte>(QuotedBytes, pinned: true);
+    private readonly byte[] _quoted = GC.AllocateArray<byte>(relay is null ? QuotedBytes : RelayedBytes, pinned: true);
 
     /// <summary>Takes the errors that wait, a bounded number. The caller is inside its gate.</summary>
     public void Drain(IOuterSocket socket)
     {
         for (int i = 0; i < AtOnce && socket.TryReceiveError(_quoted, out var error); i++)
         {
-            if (!TryLearn(socket, error))
+            if (relay is not null && socket.LocalPort != 0 && !error.IsLocal && !QuotesEsp(error))
+            {
+                bool relayed = relay.RelayError(error, _quoted, socket.LocalPort) == 0;
+                counters.Add(relayed ? TrafficCounter.IkeErrorsRelayed : TrafficCounter.IkeErrorsLost);
+            }
+            else if (!TryLearn(socket, error))
             {
                 counters.Add(TrafficCounter.IcmpErrorsIgnored);
             }
         }
     }
+
+    // RFC 3948 §2.2. An error that quotes no payload may be about either; the daemon would see it if we were not there, and so it does.
+    private bool QuotesEsp(in OuterError error) => error.QuotedLength >= sizeof(uint) && QuotedEspPacket.TryParseEsp(_quoted, out _);
 
     private bool TryLearn(IOuterSocket socket, in OuterError error)
     {
@@ -66,7 +77,7 @@ internal sealed class OuterErrorReader(IpsecDatabase database, LocalPathMtu loca
 
     private SecurityAssociation? Quoted(IOuterSocket socket, in OuterError error)
     {
-        var esp = _quoted.AsSpan(0, Math.Min(error.QuotedLength, QuotedBytes));
+        var esp = _quoted.AsSpan(0, Math.Min(error.QuotedLength, _quoted.Length));
         if (!QuotedEspPacket.TryParseEsp(esp, out var quoted) || quoted.Sequence is not { } sequence)
         {
             return null;

@@ -1,18 +1,26 @@
 using Espalier.Io.Batches;
+using Espalier.Io.Netlink;
 using Espalier.Wire.Addresses;
 
 namespace Espalier.DataPlane.Sockets;
 
 /// <summary>
-/// The outer sockets by IP version and local UDP port (0 = raw ESP). The control thread changes the table, workers frozen or not yet started;
-/// workers read a snapshot that is swapped whole. A socket that is taken out is not disposed at once, because the worker that polls it may
-/// be asleep on its descriptor: that worker disposes it after it has looked at the new snapshot (<see cref="DisposeRetired"/>).
+/// The outer sockets: for each IP version and local UDP port (0 = raw ESP) the one that sends, and, where ports are shared with an IKE daemon, what receives
+/// for its addresses. The control thread changes the table; workers read a snapshot that is swapped whole. A socket that is taken out is not
+/// disposed at once, because the worker that polls it may be asleep on its descriptor: that worker disposes it after it has looked at the new
+/// snapshot (<see cref="DisposeRetired"/>). One that sends is taken out with workers frozen or not yet started.
 /// </summary>
 internal sealed class OuterSocketTable(IOuterSocketFactory factory) : IDisposable
 {
+    /// <summary>Interfaces on which ports are received at most.</summary>
+    public const int MaximumInterfaces = 256;
+
     private readonly Lock _lock = new();
     private readonly List<IOuterSocket> _retired = [];
-    private Snapshot _snapshot = new([], [], 0);
+    private readonly Dictionary<(InternetAddress Local, ushort Port), PortReceivers> _receivers = [];
+    private IReadOnlyList<LinkInfo> _links = [];
+    private int _linksLeftOut;
+    private Snapshot _snapshot = new([], [], [], 0);
     private long _kernelDropsOfClosed;
 
     /// <summary>Called after the table changed, so that the workers look at it. Set before the workers start.</summary>
@@ -33,10 +41,25 @@ internal sealed class OuterSocketTable(IOuterSocketFactory factory) : IDisposabl
         }
     }
 
-    /// <summary>The socket with this version and port, or null. Allocates nothing.</summary>
+    /// <summary>Where packets are not received, and why. For people.</summary>
+    public IReadOnlyList<string> Problems
+    {
+        get
+        {
+            lock (_lock)
+            {
+                var problems = _receivers.Values.SelectMany(receivers => receivers.Problems);
+                return _linksLeftOut == 0
+                    ? [.. problems]
+                    : [.. problems, $"there are {_linksLeftOut} interfaces beyond the {MaximumInterfaces} on which Espalier receives ESP in UDP"];
+            }
+        }
+    }
+
+    /// <summary>The socket that sends for this version and port, or null. Allocates nothing.</summary>
     public IOuterSocket? Find(IpVersion version, ushort port) => Current.Find(version, port);
 
-    /// <summary>Opens the socket unless it is open. Control thread.</summary>
+    /// <summary>Opens a port on all addresses, or with port 0 raw ESP, unless it is open. Control thread.</summary>
     /// <returns>Null, or why it cannot be opened.</returns>
     public string? Open(IpVersion version, ushort port)
     {
@@ -52,14 +75,43 @@ internal sealed class OuterSocketTable(IOuterSocketFactory factory) : IDisposabl
                 return error;
             }
 
-            Swap([.. _snapshot.Sockets, socket]);
+            if (factory.SharesPorts && port != 0 && OpenReceivers(AnyAddress(version), port) is { } refused)
+            {
+                socket.Dispose();
+                return refused;
+            }
+
+            Swap([.. _snapshot.Senders, socket]);
         }
 
         Changed?.Invoke();
         return null;
     }
 
-    /// <summary>Takes a socket out of the table. Control thread, workers frozen.</summary>
+    /// <summary>Receives for one address and port besides: an IKE daemon's socket that is bound to it comes before those on all addresses. Control thread.</summary>
+    /// <returns>Null, or why it cannot be had.</returns>
+    public string? OpenAddress(InternetAddress local, ushort port)
+    {
+        lock (_lock)
+        {
+            if (!factory.SharesPorts || _receivers.ContainsKey((local, port)))
+            {
+                return null;
+            }
+
+            if (OpenReceivers(local, port) is { } error)
+            {
+                return error;
+            }
+
+            Swap(_snapshot.Senders);
+        }
+
+        Changed?.Invoke();
+        return null;
+    }
+
+    /// <summary>Takes a port, or raw ESP, out of the table. Control thread, workers frozen.</summary>
     public void Retire(IpVersion version, ushort port)
     {
         lock (_lock)
@@ -70,7 +122,44 @@ internal sealed class OuterSocketTable(IOuterSocketFactory factory) : IDisposabl
             }
 
             _retired.Add(socket);
-            Swap([.. _snapshot.Sockets.Where(other => !ReferenceEquals(other, socket))]);
+            RetireReceivers(AnyAddress(version), port);
+            Swap([.. _snapshot.Senders.Where(other => !ReferenceEquals(other, socket))]);
+        }
+
+        Changed?.Invoke();
+    }
+
+    /// <summary>Gives up what <see cref="OpenAddress"/> opened. Control thread.</summary>
+    public void RetireAddress(InternetAddress local, ushort port)
+    {
+        lock (_lock)
+        {
+            RetireReceivers(local, port);
+            Swap(_snapshot.Senders);
+        }
+
+        Changed?.Invoke();
+    }
+
+    /// <summary>Receives on these interfaces, and no others, from now on. Control thread.</summary>
+    public void Follow(IReadOnlyList<LinkInfo> links)
+    {
+        lock (_lock)
+        {
+            _links = links.Count <= MaximumInterfaces ? links : [.. links.OrderBy(link => link.Index).Take(MaximumInterfaces)];
+            _linksLeftOut = links.Count - _links.Count;
+            bool changed = false;
+            foreach (var receivers in _receivers.Values)
+            {
+                changed |= receivers.Follow(_links, _retired);
+            }
+
+            if (!changed)
+            {
+                return;
+            }
+
+            Swap(_snapshot.Senders);
         }
 
         Changed?.Invoke();
@@ -103,7 +192,36 @@ internal sealed class OuterSocketTable(IOuterSocketFactory factory) : IDisposabl
                 Close(socket);
             }
 
+            _receivers.Clear();
             Swap([]);
+        }
+    }
+
+    private static InternetAddress AnyAddress(IpVersion version) => new(version, UInt128.Zero);
+
+    private string? OpenReceivers(InternetAddress local, ushort port)
+    {
+        var receivers = new PortReceivers(factory, local, port);
+        receivers.Follow(_links, _retired);
+        if (receivers.Problems.FirstOrDefault() is { } problem)
+        {
+            foreach (var socket in receivers.Sockets)
+            {
+                socket.Dispose();
+            }
+
+            return problem;
+        }
+
+        _receivers.Add((local, port), receivers);
+        return null;
+    }
+
+    private void RetireReceivers(InternetAddress local, ushort port)
+    {
+        if (_receivers.Remove((local, port), out var receivers))
+        {
+            _retired.AddRange(receivers.Sockets);
         }
     }
 
@@ -113,27 +231,31 @@ internal sealed class OuterSocketTable(IOuterSocketFactory factory) : IDisposabl
         socket.Dispose();
     }
 
-    private void Swap(IOuterSocket[] sockets)
+    private void Swap(IOuterSocket[] senders)
     {
         var byKey = new Dictionary<uint, IOuterSocket>();
-        foreach (var socket in sockets)
+        foreach (var socket in senders)
         {
             byKey.Add(Snapshot.KeyOf(socket.Version, socket.LocalPort), socket);
         }
 
-        Volatile.Write(ref _snapshot, new Snapshot(sockets, byKey, _snapshot.Generation + 1));
+        IOuterSocket[] receivers = [.. _receivers.Values.SelectMany(group => group.Sockets)];
+        Volatile.Write(ref _snapshot, new Snapshot(senders, receivers, byKey, _snapshot.Generation + 1));
     }
 
     /// <summary>The table at one time.</summary>
-    internal sealed class Snapshot(IOuterSocket[] sockets, Dictionary<uint, IOuterSocket> byKey, long generation)
+    internal sealed class Snapshot(IOuterSocket[] senders, IOuterSocket[] receivers, Dictionary<uint, IOuterSocket> byKey, long generation)
     {
-        /// <summary>The sockets in the order of opening. Not to be written.</summary>
-        public IOuterSocket[] Sockets { get; } = sockets;
+        /// <summary>Those that send, in the order of opening. Not to be written.</summary>
+        public IOuterSocket[] Senders { get; } = senders;
+
+        /// <summary>All, to be polled: those that send have an error queue, and receive where ports are not shared. Not to be written.</summary>
+        public IOuterSocket[] Sockets { get; } = [.. senders, .. receivers];
 
         /// <summary>Larger in each snapshot.</summary>
         public long Generation { get; } = generation;
 
-        /// <summary>The socket with this version and port, or null.</summary>
+        /// <summary>The socket that sends for this version and port, or null.</summary>
         public IOuterSocket? Find(IpVersion version, ushort port) => byKey.GetValueOrDefault(KeyOf(version, port));
 
         /// <summary>Version and port as one number.</summary>

@@ -6,7 +6,8 @@ namespace Espalier.DataPlane.Sockets;
 
 /// <summary>
 /// Keeps the outer sockets that the SAs need: opens one before the first SA with its version and port is added (so that NEWSA can be refused
-/// if that fails), and gives it up after the last one is removed. Sockets opened at start stay. Control thread only.
+/// if that fails), and gives it up after the last one is removed. Sockets opened at start stay, and those of IKE daemons until these give them up.
+/// Control thread only.
 /// </summary>
 internal sealed class SocketDemand : IDisposable
 {
@@ -17,6 +18,7 @@ internal sealed class SocketDemand : IDisposable
     private readonly HashSet<SocketKey> _permanent = [];
     private readonly Dictionary<SocketKey, int> _users = [];
     private readonly Dictionary<SecurityAssociation, SocketKey[]> _keysOf = [];
+    private readonly Dictionary<(InternetAddress Local, ushort Port), int> _held = [];
 
     /// <summary>Does nothing before <see cref="Attach"/>.</summary>
     public SocketDemand(IpsecDatabase database, OuterSocketTable table, ILocalAddresses localAddresses)
@@ -53,6 +55,48 @@ internal sealed class SocketDemand : IDisposable
         }
 
         return error;
+    }
+
+    /// <summary>Opens a port for an IKE daemon's socket that is bound to <paramref name="local"/> (0.0.0.0 or :: = all). As often as it is given up.</summary>
+    /// <returns>Null, or why it cannot be had.</returns>
+    public string? Hold(InternetAddress local, ushort port)
+    {
+        var key = new SocketKey(local.Version, port);
+        if (_table.Open(key.Version, key.Port) is { } error)
+        {
+            return error;
+        }
+
+        _users[key] = _users.GetValueOrDefault(key) + 1;
+        if (!local.IsUnspecified && _table.OpenAddress(local, port) is { } refused)
+        {
+            Release([key]);
+            return refused;
+        }
+
+        _held[(local, port)] = _held.GetValueOrDefault((local, port)) + 1;
+        return null;
+    }
+
+    /// <summary>Gives up what <see cref="Hold"/> opened; what was not opened is none of its business. Workers frozen.</summary>
+    public void GiveUp(InternetAddress local, ushort port)
+    {
+        if (!_held.TryGetValue((local, port), out int count))
+        {
+            return;
+        }
+
+        _held[(local, port)] = count - 1;
+        if (count == 1)
+        {
+            _held.Remove((local, port));
+            if (!local.IsUnspecified)
+            {
+                _table.RetireAddress(local, port);
+            }
+        }
+
+        Release([new SocketKey(local.Version, port)]);
     }
 
     /// <inheritdoc/>

@@ -30,11 +30,11 @@ internal sealed class InboundWorker : Worker
 
     /// <summary>Creates it.</summary>
     public InboundWorker(string name, PipelineEnvironment environment, WorkerCounters counters)
-        : base(name, environment.Database, environment.Pool, counters)
+        : base(name, environment.Database, environment.ReceivePool, counters)
     {
         _table = environment.Sockets;
         _pipeline = new InboundPipeline(environment, counters);
-        _errors = new OuterErrorReader(environment.Database, environment.LocalPathMtu, counters, environment.DefaultPathMtu);
+        _errors = new OuterErrorReader(environment.Database, environment.LocalPathMtu, counters, environment.DefaultPathMtu, environment.Relay);
     }
 
     /// <inheritdoc/>
@@ -79,14 +79,14 @@ internal sealed class InboundWorker : Worker
 
     private bool Receive(IOuterSocket socket, PacketBatch batch)
     {
-        int count = socket.Receive(batch);
-        if (count > 0)
+        int slots = socket.Receive(batch);
+        if (slots > 0)
         {
             _current = socket;
             Handle(Process, this, batch);
         }
 
-        return count == batch.Capacity;
+        return slots == batch.Capacity;
     }
 
     private void ReadErrors(PacketBatch batch)

@@ -12,8 +12,11 @@ internal sealed class PipelineEnvironment
     /// <summary>SAD, SPD, events.</summary>
     public required IpsecDatabase Database { get; init; }
 
-    /// <summary>Where batches come from.</summary>
+    /// <summary>Where batches come from that packets of the TUN are read into.</summary>
     public required BatchPool Pool { get; init; }
+
+    /// <summary>Where batches come from that outer sockets are read into.</summary>
+    public required BatchPool ReceivePool { get; init; }
 
     /// <summary>The inner side.</summary>
     public required ITunnelDevice Tunnel { get; init; }
@@ -29,6 +32,9 @@ internal sealed class PipelineEnvironment
 
     /// <summary>Sends ICMP errors; null = none are sent.</summary>
     public IIcmpSender? Icmp { get; init; }
+
+    /// <summary>Gives IKE to its daemon; null = it is dropped as <see cref="DropReason.InboundIkeWithoutDaemon"/>. The inbound worker's.</summary>
+    public IPortRelay? Relay { get; init; }
 
     /// <summary>Outer path MTU of an SA that has none yet.</summary>
     public int DefaultPathMtu { get; init; } = 1500;

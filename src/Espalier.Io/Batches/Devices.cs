@@ -45,7 +45,8 @@ public interface IOuterSocket : IDisposable
 
     /// <summary>
     /// Fills the batch with datagrams that are waiting, each at its slot's headroom: the UDP payload, or the ESP packet without IP header.
-    /// Sets Remote, RemotePort, Local, TrafficClass and Truncated. Returns their number; 0 = none now.
+    /// What the kernel gave as one (UDP_GRO) is in one slot, as several packets. Sets Remote, RemotePort, Local, TrafficClass and Truncated. Returns the
+    /// number of slots filled: 0 = nothing waits now, all = there may be more.
     /// </summary>
     int Receive(PacketBatch batch);
 
@@ -77,8 +78,23 @@ public interface IOuterSocket : IDisposable
 /// </param>
 /// <param name="Errno">The kernel's translation.</param>
 /// <param name="IsLocal">Raised by this host (SO_EE_ORIGIN_LOCAL): it cannot be forged, and quotes nothing.</param>
+/// <param name="Offender">Who sent the ICMP error; the default value where it is local.</param>
+/// <param name="Local">The address of ours that the error came to: the source of the packet. The default value where it is not known.</param>
 public readonly record struct OuterError(
-    InternetAddress Remote, ushort RemotePort, int QuotedLength, byte IcmpType, byte IcmpCode, int PathMtu, int Errno, bool IsLocal = false);
+    InternetAddress Remote, ushort RemotePort, int QuotedLength, byte IcmpType, byte IcmpCode, int PathMtu, int Errno, bool IsLocal = false,
+    InternetAddress Offender = default, InternetAddress Local = default);
+
+/// <summary>
+/// Gives what came to a UDP port that we share with an IKE daemon, and is not ours, to the daemon's own socket. Belongs to one thread.
+/// </summary>
+public interface IPortRelay : IDisposable
+{
+    /// <summary>Gives back a datagram: Remote, RemotePort, Local and TrafficClass of <paramref name="about"/> say how it came. Returns 0 or an errno.</summary>
+    int Relay(in PacketSlot about, ReadOnlySpan<byte> payload, ushort localPort);
+
+    /// <summary>Gives back an ICMP error about a datagram that was sent from <paramref name="localPort"/>. Returns 0 or an errno.</summary>
+    int RelayError(in OuterError error, ReadOnlySpan<byte> quoted, ushort localPort);
+}
 
 /// <summary>Sends inner packets in clear past Espalier's own rules: for policies that allow without a template, and for no policy.</summary>
 public interface IBypassSender : IDisposable

@@ -36,31 +36,41 @@ public struct PacketSlot
 }
 
 /// <summary>
-/// A batch: one pinned buffer cut into slots of equal size, each with headroom before and tailroom behind the packet.
+/// A batch: one pinned buffer cut into slots of equal size, each with headroom before and tailroom behind what is in it.
 /// It belongs to whoever rented it from its pool until it is returned; nothing keeps a reference to its buffer after that.
 /// <code>
-/// | headroom | packet … | tailroom | headroom | packet … | tailroom | …
+/// | headroom | packet … | tailroom | headroom | packet | packet | packet … | tailroom | …
 /// ^ slot 0                          ^ slot 1 = SlotSize
 /// </code>
+/// A slot holds one packet, or, where the kernel gave several datagrams as one (UDP_GRO), all of them, one right behind the other. So there may be more
+/// packets than slots; then a packet's index is not that of its slot.
 /// </summary>
 public sealed class PacketBatch
 {
     private readonly PacketSlot[] _slots;
 
     /// <summary>Allocates the pinned buffer once.</summary>
-    public PacketBatch(int capacity, int slotSize, int headroom)
+    /// <param name="capacity">Slots.</param>
+    /// <param name="slotSize">Bytes of a slot.</param>
+    /// <param name="headroom">Bytes before a received packet.</param>
+    /// <param name="packetsPerSlot">Packets that a slot may hold.</param>
+    public PacketBatch(int capacity, int slotSize, int headroom, int packetsPerSlot = 1)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(capacity);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(packetsPerSlot);
         ArgumentOutOfRangeException.ThrowIfLessThan(slotSize, headroom + 1);
         Capacity = capacity;
         SlotSize = slotSize;
         Headroom = headroom;
         Buffer = GC.AllocateArray<byte>(capacity * slotSize, pinned: true);
-        _slots = new PacketSlot[capacity];
+        _slots = new PacketSlot[capacity * packetsPerSlot];
     }
 
     /// <summary>Number of slots.</summary>
     public int Capacity { get; }
+
+    /// <summary>Number of packets there is room to describe.</summary>
+    public int PacketCapacity => _slots.Length;
 
     /// <summary>Bytes of a slot, headroom and tailroom included.</summary>
     public int SlotSize { get; }
@@ -71,19 +81,19 @@ public sealed class PacketBatch
     /// <summary>The pinned buffer.</summary>
     public byte[] Buffer { get; }
 
-    /// <summary>Slots in use, from the first.</summary>
+    /// <summary>Packets in it.</summary>
     public int Count { get; set; }
 
-    /// <summary>Slot <paramref name="index"/>.</summary>
+    /// <summary>Packet <paramref name="index"/>.</summary>
     public ref PacketSlot this[int index] => ref _slots[index];
 
-    /// <summary>All slots in use.</summary>
+    /// <summary>All packets in it.</summary>
     public Span<PacketSlot> Slots => _slots.AsSpan(0, Count);
 
     /// <summary>Start of slot <paramref name="index"/> in <see cref="Buffer"/>.</summary>
     public int SlotStart(int index) => index * SlotSize;
 
-    /// <summary>The packet in a slot.</summary>
+    /// <summary>The bytes of a packet.</summary>
     public Span<byte> Packet(int index) => Buffer.AsSpan(_slots[index].Offset, _slots[index].Length);
 
     /// <summary>Forgets all packets; the bytes stay.</summary>

@@ -39,8 +39,9 @@ public sealed unsafe class RouteMonitor : IDisposable
 
     /// <summary>Opens the socket and subscribes; changes from now on are told.</summary>
     /// <param name="ignoredProtocol">RTPROT_* whose routes are not told; 0 = none.</param>
+    /// <param name="wanted">What is to be told.</param>
     /// <exception cref="IOException">The kernel has no netlink, or no descriptor is free.</exception>
-    public RouteMonitor(byte ignoredProtocol)
+    public RouteMonitor(byte ignoredProtocol, RouteChanges wanted = RouteChanges.All)
     {
         _descriptor = new SafeDescriptor(
             Libc.socket(Socket.AF_NETLINK, Socket.SOCK_RAW | Socket.SOCK_CLOEXEC | Socket.SOCK_NONBLOCK, Nl.NETLINK_ROUTE));
@@ -57,8 +58,9 @@ public sealed unsafe class RouteMonitor : IDisposable
         var address = new sockaddr_nl
         {
             nl_family = Socket.AF_NETLINK,
-            nl_groups = Bit(Rtnetlink.RTNLGRP_LINK) | Bit(Rtnetlink.RTNLGRP_IPV4_IFADDR) | Bit(Rtnetlink.RTNLGRP_IPV6_IFADDR)
-                | Bit(Rtnetlink.RTNLGRP_IPV4_ROUTE) | Bit(Rtnetlink.RTNLGRP_IPV6_ROUTE),
+            nl_groups = ((wanted & RouteChanges.Links) != 0 ? Bit(Rtnetlink.RTNLGRP_LINK) : 0)
+                | ((wanted & RouteChanges.Addresses) != 0 ? Bit(Rtnetlink.RTNLGRP_IPV4_IFADDR) | Bit(Rtnetlink.RTNLGRP_IPV6_IFADDR) : 0)
+                | ((wanted & (RouteChanges.LocalRoutes | RouteChanges.Routes)) != 0 ? Bit(Rtnetlink.RTNLGRP_IPV4_ROUTE) | Bit(Rtnetlink.RTNLGRP_IPV6_ROUTE) : 0),
         };
         if (Libc.bind(_descriptor, &address, (uint)sizeof(sockaddr_nl)) != 0)
         {

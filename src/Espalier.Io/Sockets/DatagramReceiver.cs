@@ -5,8 +5,8 @@ using Espalier.Wire.Addresses;
 namespace Espalier.Io.Sockets;
 
 /// <summary>
-/// Fills a batch by one recvmmsg: a datagram a slot, each with its peer, the local address it came to, its traffic class, and the socket's
-/// drop counter. Belongs to the receiving thread.
+/// Fills a batch by one recvmmsg: a datagram a slot, or several that the kernel joined (UDP_GRO), which become a packet each where they lie. Each with its
+/// peer, the local address it came to, its traffic class, and the socket's drop counter. Belongs to the receiving thread.
 /// </summary>
 internal sealed unsafe class DatagramReceiver(SafeDescriptor descriptor, bool stripIPv4Header)
 {
@@ -18,7 +18,7 @@ internal sealed unsafe class DatagramReceiver(SafeDescriptor descriptor, bool st
     /// <summary>Datagrams that the kernel dropped for want of room, as far as received datagrams have told (SO_RXQ_OVFL). For any thread.</summary>
     internal long Drops => Volatile.Read(ref _drops);
 
-    /// <summary>Returns the number of datagrams, 0 = none now.</summary>
+    /// <summary>Returns the number of slots filled, 0 = nothing now.</summary>
     internal int Receive(PacketBatch batch)
     {
         batch.Clear();
@@ -29,18 +29,37 @@ internal sealed unsafe class DatagramReceiver(SafeDescriptor descriptor, bool st
             int count = ReceiveMessages(batch.Capacity);
             for (int i = 0; i < count; i++)
             {
-                ref var slot = ref batch[i];
-                slot = new PacketSlot { Offset = batch.SlotStart(i) + batch.Headroom, Length = (int)_messages.Headers[i].msg_len };
-                Describe(ref slot, &_messages.Headers[i].msg_hdr);
+                var message = new PacketSlot { Offset = batch.SlotStart(i) + batch.Headroom, Length = (int)_messages.Headers[i].msg_len };
+                int segmentLength = Describe(ref message, &_messages.Headers[i].msg_hdr);
                 if (stripIPv4Header)
                 {
-                    StripHeader(ref slot, buffer);
+                    StripHeader(ref message, buffer);
                 }
+
+                Add(batch, in message, segmentLength, messagesToCome: count - 1 - i);
             }
 
-            batch.Count = count;
             return count;
         }
+    }
+
+    /// <summary>
+    /// Adds what one message holds: a datagram, or several of <paramref name="segmentLength"/> bytes each but the last. Where there are more than the
+    /// batch can describe, the last one is all the rest, marked as cut off.
+    /// </summary>
+    private static void Add(PacketBatch batch, in PacketSlot message, int segmentLength, int messagesToCome)
+    {
+        int end = message.Offset + message.Length;
+        int offset = message.Offset;
+        int last = batch.PacketCapacity - messagesToCome - 1;
+        while (segmentLength > 0 && end - offset > segmentLength && batch.Count < last)
+        {
+            batch[batch.Count++] = message with { Offset = offset, Length = segmentLength, Truncated = false };
+            offset += segmentLength;
+        }
+
+        int rest = end - offset;
+        batch[batch.Count++] = message with { Offset = offset, Length = rest, Truncated = message.Truncated || (segmentLength > 0 && rest > segmentLength) };
     }
 
     private void Prepare(PacketBatch batch, byte* buffer)
@@ -76,8 +95,10 @@ internal sealed unsafe class DatagramReceiver(SafeDescriptor descriptor, bool st
         return 0;
     }
 
-    private void Describe(ref PacketSlot slot, msghdr* header)
+    /// <summary>Returns the length of the datagrams in a message of several, 0 = it is one.</summary>
+    private int Describe(ref PacketSlot slot, msghdr* header)
     {
+        int segmentLength = 0;
         slot.Remote = SocketAddress.Read((byte*)header->msg_name, header->msg_namelen, out slot.RemotePort);
         slot.Truncated = (header->msg_flags & Socket.MSG_TRUNC) != 0;
         for (var message = ControlMessages.First(header); message != null; message = ControlMessages.Next(header, message))
@@ -102,8 +123,13 @@ internal sealed unsafe class DatagramReceiver(SafeDescriptor descriptor, bool st
                     // The kernel's counter has 32 bits and wraps.
                     Volatile.Write(ref _drops, _drops + (*(uint*)data - (uint)_drops));
                     break;
+                case (Ip.IPPROTO_UDP, Udp.UDP_GRO) when length >= sizeof(int):
+                    segmentLength = *(int*)data;
+                    break;
             }
         }
+
+        return segmentLength;
     }
 
     /// <summary>raw(7): an IPv4 raw socket receives the IP header too (RFC 791 §3.1, IHL in units of four bytes); it is left out of the slot.</summary>

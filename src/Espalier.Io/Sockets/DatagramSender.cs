@@ -10,7 +10,7 @@ namespace Espalier.Io.Sockets;
 /// source address and traffic class go with each packet as control messages. Slots in a row that differ only in their bytes, and of which only the
 /// last may be shorter, are one message that the kernel cuts (UDP_SEGMENT). Belongs to the sending thread.
 /// </summary>
-internal sealed unsafe class DatagramSender(SafeDescriptor descriptor, IpVersion version, bool isRaw, bool segments)
+internal sealed unsafe class DatagramSender(SafeDescriptor descriptor, IpVersion version, bool isRaw, OuterSocketOptions options)
 {
     // UDP_MAX_SEGMENTS of kernels before 6.9; the largest UDP payload of IPv4 (RFC 768, RFC 791).
     private const int LargestSegmentCount = 64;
@@ -27,7 +27,7 @@ internal sealed unsafe class DatagramSender(SafeDescriptor descriptor, IpVersion
     private bool? _dontFragment;
 
     /// <summary>False once the kernel refused to cut messages (EIO), or where it was not asked to.</summary>
-    internal bool Segments { get; private set; } = segments && !isRaw;
+    internal bool Segments { get; private set; } = options.Segmentation && !isRaw;
 
     /// <summary>Messages that the kernel took to cut.</summary>
     internal long SegmentedMessages { get; private set; }
@@ -45,6 +45,13 @@ internal sealed unsafe class DatagramSender(SafeDescriptor descriptor, IpVersion
                 if (slot.Remote.Version != version)
                 {
                     slot.Error = Errno.EAFNOSUPPORT;
+                    continue;
+                }
+
+                if (options.SendOnly && slot.Local.IsUnspecified)
+                {
+                    // The socket's own source is a loopback address.
+                    slot.Error = Errno.EADDRNOTAVAIL;
                     continue;
                 }
 

@@ -1,5 +1,6 @@
 using Espalier.Io.Batches;
 using Espalier.Io.Interop;
+using Espalier.Wire.Addresses;
 
 namespace Espalier.Io.Sockets;
 
@@ -42,17 +43,43 @@ internal static unsafe class ErrorQueue
                     return false;
                 }
 
-                sock_extended_err* extended = Find(&header);
-                if (extended == null)
+                if (TryDescribe(&header, (int)length, out error))
                 {
-                    // Not about an error (a timestamp, say); we ask for none of that.
-                    continue;
+                    return true;
                 }
 
-                error = Describe(&header, extended, (int)length);
-                return true;
+                // Else not about an error (a timestamp, say); we ask for none of that.
             }
         }
+    }
+
+    private static bool TryDescribe(msghdr* header, int length, out OuterError error)
+    {
+        sock_extended_err* extended = null;
+        InternetAddress offender = default;
+        InternetAddress local = default;
+        for (var message = ControlMessages.First(header); message != null; message = ControlMessages.Next(header, message))
+        {
+            byte* data = ControlMessages.Data(message);
+            int room = ControlMessages.DataLength(message);
+            switch ((message->cmsg_level, message->cmsg_type))
+            {
+                case (Ip.IPPROTO_IP, Ip.IP_RECVERR) or (Ip.IPPROTO_IPV6, Ip.IPV6_RECVERR) when room >= sizeof(sock_extended_err):
+                    // SO_EE_OFFENDER: who sent the ICMP error follows.
+                    extended = (sock_extended_err*)data;
+                    offender = SocketAddress.Read((byte*)(extended + 1), (uint)(room - sizeof(sock_extended_err)), out _);
+                    break;
+                case (Ip.IPPROTO_IP, Ip.IP_PKTINFO) when room >= sizeof(in_pktinfo):
+                    local = new InternetAddress(IpVersion.IPv4, SocketAddress.BigEndian(((in_pktinfo*)data)->ipi_addr));
+                    break;
+                case (Ip.IPPROTO_IPV6, Ip.IPV6_PKTINFO) when room >= sizeof(in6_pktinfo):
+                    local = InternetAddress.ReadIPv6(new ReadOnlySpan<byte>(data, 16));
+                    break;
+            }
+        }
+
+        error = extended == null ? default : Describe(header, extended, length) with { Offender = offender, Local = local };
+        return extended != null;
     }
 
     private static OuterError Describe(msghdr* header, sock_extended_err* extended, int length)
@@ -63,19 +90,5 @@ internal static unsafe class ErrorQueue
         return new OuterError(
             remote, port, length, isIcmp ? extended->ee_type : (byte)0, isIcmp ? extended->ee_code : (byte)0, mtu, (int)extended->ee_errno,
             IsLocal: extended->ee_origin == Ip.SO_EE_ORIGIN_LOCAL);
-    }
-
-    private static sock_extended_err* Find(msghdr* header)
-    {
-        for (var message = ControlMessages.First(header); message != null; message = ControlMessages.Next(header, message))
-        {
-            bool isError = (message->cmsg_level, message->cmsg_type) is (Ip.IPPROTO_IP, Ip.IP_RECVERR) or (Ip.IPPROTO_IPV6, Ip.IPV6_RECVERR);
-            if (isError && ControlMessages.DataLength(message) >= sizeof(sock_extended_err))
-            {
-                return (sock_extended_err*)ControlMessages.Data(message);
-            }
-        }
-
-        return null;
     }
 }

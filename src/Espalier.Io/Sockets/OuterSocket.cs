@@ -40,7 +40,7 @@ public abstract class OuterSocket : IOuterSocket
         }
 
         _receiver = new DatagramReceiver(descriptor, stripIPv4Header: isRaw && Version == IpVersion.IPv4);
-        _sender = new DatagramSender(descriptor, Version, isRaw, options.Segmentation);
+        _sender = new DatagramSender(descriptor, Version, isRaw, options);
     }
 
     /// <inheritdoc/>
@@ -74,6 +74,9 @@ public abstract class OuterSocket : IOuterSocket
             return _disposed || !TryReadDrops(out uint now) || (int)(now - (uint)seen) < 0 ? seen : seen + (now - (uint)seen);
         }
     }
+
+    /// <summary>Takes several datagrams as one where the kernel joined them (UDP_GRO).</summary>
+    public bool ReceiveOffload { get; private protected init; }
 
     private protected SafeDescriptor Descriptor { get; }
 

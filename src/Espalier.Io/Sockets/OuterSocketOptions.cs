@@ -14,6 +14,18 @@ public sealed record OuterSocketOptions
     /// <summary>UDP port to bind; 0 lets the kernel choose. Not used by raw sockets.</summary>
     public ushort Port { get; init; }
 
+    /// <summary>
+    /// Name of an interface: a UDP socket then receives only what arrives there, shares its port with sockets that have SO_REUSEADDR, and comes before those
+    /// of them that are bound to no interface. Null: of all interfaces, and the port's only owner.
+    /// </summary>
+    public string? Interface { get; init; }
+
+    /// <summary>A UDP socket that shares its port, receives nothing and sends by any interface.</summary>
+    public bool SendOnly { get; init; }
+
+    /// <summary>Take datagrams of one size from one peer from the kernel as one (UDP_GRO), where it offers that. Not used by raw sockets.</summary>
+    public bool ReceiveOffload { get; init; }
+
     /// <summary>Firewall mark of every packet (SO_MARK), 0 = none.</summary>
     public uint Mark { get; init; }
 

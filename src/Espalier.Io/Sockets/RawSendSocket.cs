@@ -111,19 +111,12 @@ internal sealed unsafe class RawSendSocket : IDisposable
         {
             icmp6_filter all;
             new Span<byte>(&all, sizeof(icmp6_filter)).Fill(0xFF);
-            Check(Libc.setsockopt(descriptor, Ip.SOL_ICMPV6, Ip.ICMP6_FILTER, &all, (uint)sizeof(icmp6_filter)), "ICMP6_FILTER");
+            if (Libc.setsockopt(descriptor, Ip.SOL_ICMPV6, Ip.ICMP6_FILTER, &all, (uint)sizeof(icmp6_filter)) != 0)
+            {
+                throw DeviceException.FromLast("the kernel refuses the socket option ICMP6_FILTER");
+            }
         }
 
-        sock_filter nothing = new(Nl.BPF_RET_K, 0, 0, 0);
-        sock_fprog program = new() { len = 1, filter = &nothing };
-        Check(Libc.setsockopt(descriptor, Socket.SOL_SOCKET, Nl.SO_ATTACH_FILTER, &program, (uint)sizeof(sock_fprog)), "SO_ATTACH_FILTER");
-    }
-
-    private static void Check(int result, string name)
-    {
-        if (result != 0)
-        {
-            throw DeviceException.FromLast($"the kernel refuses the socket option {name}");
-        }
+        SocketOptions.ReceiveNothing(descriptor);
     }
 }

@@ -1,3 +1,4 @@
+using System.Text;
 using Espalier.Io.Interop;
 
 namespace Espalier.Io.Sockets;
@@ -45,6 +46,25 @@ internal static unsafe class SocketOptions
         int value = 0;
         uint length = sizeof(int);
         return Libc.getsockopt(descriptor, level, option, &value, &length) == 0 ? value : -1;
+    }
+
+    /// <summary>Binds to an interface by name; returns 0 or an errno (ENODEV: there is none).</summary>
+    internal static int BindToInterface(SafeDescriptor descriptor, string name)
+    {
+        byte* text = stackalloc byte[ifreq.IFNAMSIZ];
+        int length = Encoding.UTF8.GetBytes(name, new Span<byte>(text, ifreq.IFNAMSIZ));
+        return Libc.setsockopt(descriptor, Socket.SOL_SOCKET, Socket.SO_BINDTODEVICE, text, (uint)length) == 0 ? 0 : Errno.Last;
+    }
+
+    /// <summary>Refuses by a filter whatever the kernel would deliver, so that nothing piles up in the queue. Errors still come.</summary>
+    internal static void ReceiveNothing(SafeDescriptor descriptor)
+    {
+        sock_filter nothing = new(Nl.BPF_RET_K, 0, 0, 0);
+        sock_fprog program = new() { len = 1, filter = &nothing };
+        if (Libc.setsockopt(descriptor, Socket.SOL_SOCKET, Nl.SO_ATTACH_FILTER, &program, (uint)sizeof(sock_fprog)) != 0)
+        {
+            throw DeviceException.FromLast("the kernel refuses the socket option SO_ATTACH_FILTER");
+        }
     }
 
     /// <summary>Sets the firewall mark; 0 leaves it.</summary>

@@ -4,8 +4,15 @@ using Espalier.Wire.Addresses;
 namespace Espalier.Io.Sockets;
 
 /// <summary>
-/// UDP socket of one address family for ESP in UDP (RFC 3948). It is the port's only owner: a taken port is an error, and neither
-/// SO_REUSEADDR nor SO_REUSEPORT is set, with which another process could take the port's packets.
+/// UDP socket of one address family for ESP in UDP (RFC 3948), of three kinds:
+/// <code>
+///                              bound to         receives                             sends       SO_REUSEADDR
+///   sole owner of its port     address, port    everything                           yes         no
+///   Interface                  and an interface what arrives there, before others    no          yes
+///   SendOnly                   address, port    nothing                              yes         yes
+/// </code>
+/// The sole owner's port is taken by nobody else: with SO_REUSEADDR or SO_REUSEPORT another process could take its packets. The two others share the port
+/// with an IKE daemon's socket, which is bound to no interface: the kernel finds ours first, for packets and for ICMP errors, where they arrive.
 /// </summary>
 public sealed class UdpEncapsulationSocket : OuterSocket
 {
@@ -21,6 +28,18 @@ public sealed class UdpEncapsulationSocket : OuterSocket
             SocketOptions.Set(descriptor, Socket.SOL_SOCKET, Socket.SO_NO_CHECK, options.Segmentation ? 0 : 1, "SO_NO_CHECK");
         }
 
+        if (options.Interface is not null || options.SendOnly)
+        {
+            SocketOptions.Set(descriptor, Socket.SOL_SOCKET, Socket.SO_REUSEADDR, 1, "SO_REUSEADDR");
+        }
+
+        if (options.Interface is { } name)
+        {
+            PrepareReceiver(descriptor, name);
+        }
+
+        // Old kernels do not have it; the datagrams come one by one then.
+        ReceiveOffload = options.ReceiveOffload && SocketOptions.TrySet(descriptor, Ip.IPPROTO_UDP, Udp.UDP_GRO, 1) == 0;
         int errno = Bind(descriptor, options, options.Port);
         if (errno != 0)
         {
@@ -28,6 +47,10 @@ public sealed class UdpEncapsulationSocket : OuterSocket
         }
 
         LocalPort = BoundPort(descriptor);
+        if (options.SendOnly)
+        {
+            Park(descriptor, options.Version);
+        }
     }
 
     /// <inheritdoc/>
@@ -49,6 +72,52 @@ public sealed class UdpEncapsulationSocket : OuterSocket
         }
     }
 
+    /// <summary>
+    /// Binds to the interface. What the sending socket may set for each packet, this one needs for the ICMP errors that it gets: that the kernel
+    /// reports those about path MTUs, and, in IPv4, does not learn from them (they are not verified).
+    /// </summary>
+    private void PrepareReceiver(SafeDescriptor descriptor, string name)
+    {
+        int errno = SocketOptions.BindToInterface(descriptor, name);
+        if (errno != 0)
+        {
+            throw errno switch
+            {
+                Errno.ENODEV => new DeviceException($"there is no interface {name}", errno),
+                Errno.EPERM => new DeviceException($"no permission to bind to the interface {name}: run as root or give CAP_NET_RAW", errno),
+                _ => DeviceException.From($"cannot bind to the interface {name}", errno),
+            };
+        }
+
+        // The address may be tentative, or go and come again while the IKE daemon keeps its socket.
+        if (Version == IpVersion.IPv4)
+        {
+            SocketOptions.Set(descriptor, Ip.IPPROTO_IP, Ip.IP_FREEBIND, 1, "IP_FREEBIND");
+            SocketOptions.Set(descriptor, Ip.IPPROTO_IP, Ip.IP_MTU_DISCOVER, Ip.IP_PMTUDISC_OMIT, "IP_MTU_DISCOVER");
+        }
+        else
+        {
+            SocketOptions.Set(descriptor, Ip.IPPROTO_IPV6, Ip.IPV6_FREEBIND, 1, "IPV6_FREEBIND");
+            SocketOptions.Set(descriptor, Ip.IPPROTO_IPV6, Ip.IPV6_MTU_DISCOVER, Ip.IPV6_PMTUDISC_PROBE, "IPV6_MTU_DISCOVER");
+        }
+    }
+
+    /// <summary>
+    /// Connects to a loopback address, so that the kernel does not find the socket for anybody else's packets, where it would stand beside the IKE daemon's.
+    /// A destination and a source that are given with a packet come before those of the connection.
+    /// </summary>
+    private static unsafe void Park(SafeDescriptor descriptor, IpVersion version)
+    {
+        const ushort Discard = 9;
+        SocketOptions.ReceiveNothing(descriptor);
+        byte* name = stackalloc byte[SocketAddress.Capacity];
+        var loopback = version == IpVersion.IPv4 ? new InternetAddress(version, 0x7F000001) : new InternetAddress(version, UInt128.One);
+        if (Libc.connect(descriptor, name, SocketAddress.Write(name, loopback, Discard, scope: 0)) != 0)
+        {
+            throw DeviceException.FromLast($"cannot set a sending socket aside ({loopback})");
+        }
+    }
+
     private static unsafe ushort BoundPort(SafeDescriptor descriptor)
     {
         byte* name = stackalloc byte[SocketAddress.Capacity];
@@ -65,7 +134,7 @@ public sealed class UdpEncapsulationSocket : OuterSocket
     private static DeviceException Refusal(OuterSocketOptions options, int errno) => errno switch
     {
         Errno.EADDRINUSE => new DeviceException(
-            $"UDP port {options.Port} ({options.Version}) is in use: stop what listens there (ss -lunp 'sport = :{options.Port}'), or choose another port", errno),
+            $"UDP port {options.Port} ({options.Version}) is in use: stop what listens there (ss -lunp 'sport = :{options.Port}'), start it with 'espalier exec' if it is an IKE daemon, or choose another port", errno),
         Errno.EADDRNOTAVAIL => new DeviceException($"{options.BindAddress} is not an address of this host: bind to one that is", errno),
         Errno.EACCES => new DeviceException($"no permission for UDP port {options.Port}: run as root or give CAP_NET_BIND_SERVICE", errno),
         _ => DeviceException.From($"cannot bind UDP port {options.Port}", errno),

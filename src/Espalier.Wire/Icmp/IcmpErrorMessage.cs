@@ -66,6 +66,33 @@ public static class IcmpErrorMessage
         return length;
     }
 
+    /// <summary>
+    /// Writes an ICMP or ICMPv6 error (by the version of <paramref name="destination"/>), with its checksum, around what it is to quote and which stands
+    /// already behind the first 8 bytes of <paramref name="message"/>. For an error that is passed on as it came.
+    /// </summary>
+    /// <param name="message">The whole message.</param>
+    /// <param name="source">Who sends it.</param>
+    /// <param name="destination">To whom.</param>
+    /// <param name="type">Its type.</param>
+    /// <param name="code">Its code.</param>
+    /// <param name="mtu">MTU that it tells, 0 = none.</param>
+    public static void WriteAround(Span<byte> message, InternetAddress source, InternetAddress destination, byte type, byte code, int mtu)
+    {
+        message[..IcmpMessage.HeaderLength].Clear();
+        message[0] = type;
+        message[1] = code;
+        if (destination.Version == IpVersion.IPv6)
+        {
+            BinaryPrimitives.WriteInt32BigEndian(message[4..], mtu);
+            WriteIPv6Checksum(message, source, destination);
+        }
+        else
+        {
+            BinaryPrimitives.WriteUInt16BigEndian(message[6..], (ushort)Math.Min(mtu, ushort.MaxValue));
+            BinaryPrimitives.WriteUInt16BigEndian(message[2..], InternetChecksum.Compute(message));
+        }
+    }
+
     /// <summary>Computes and writes the checksum of an ICMPv6 message for these addresses (RFC 4443 §2.3).</summary>
     public static void WriteIPv6Checksum(Span<byte> message, InternetAddress source, InternetAddress destination)
     {

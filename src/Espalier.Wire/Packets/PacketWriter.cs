@@ -58,17 +58,24 @@ public static class PacketWriter
     }
 
     /// <summary>Writes the UDP header in front of the payload that stands behind it in <paramref name="datagram"/>, with its checksum.</summary>
-    public static int WriteUdp(Span<byte> datagram, InternetAddress source, InternetAddress destination, ushort sourcePort, ushort destinationPort)
+    public static int WriteUdp(Span<byte> datagram, InternetAddress source, InternetAddress destination, ushort sourcePort, ushort destinationPort) =>
+        WriteUdp(datagram[..UdpDatagram.HeaderLength], datagram[UdpDatagram.HeaderLength..], source, destination, sourcePort, destinationPort);
+
+    /// <summary>Writes a UDP header for a payload that stands elsewhere, with its checksum.</summary>
+    public static int WriteUdp(
+        Span<byte> header, ReadOnlySpan<byte> payload, InternetAddress source, InternetAddress destination, ushort sourcePort, ushort destinationPort)
     {
-        BinaryPrimitives.WriteUInt16BigEndian(datagram, sourcePort);
-        BinaryPrimitives.WriteUInt16BigEndian(datagram[2..], destinationPort);
-        BinaryPrimitives.WriteUInt16BigEndian(datagram[4..], checked((ushort)datagram.Length));
-        BinaryPrimitives.WriteUInt16BigEndian(datagram[6..], 0);
-        ulong sum = InternetChecksum.SumPseudoHeader(source, destination, IpProtocol.Udp, datagram.Length);
-        ushort checksum = InternetChecksum.Finish(InternetChecksum.Sum(datagram, sum));
+        int length = UdpDatagram.HeaderLength + payload.Length;
+        BinaryPrimitives.WriteUInt16BigEndian(header, sourcePort);
+        BinaryPrimitives.WriteUInt16BigEndian(header[2..], destinationPort);
+        BinaryPrimitives.WriteUInt16BigEndian(header[4..], checked((ushort)length));
+        BinaryPrimitives.WriteUInt16BigEndian(header[6..], 0);
+        ulong sum = InternetChecksum.SumPseudoHeader(source, destination, IpProtocol.Udp, length);
+        sum = InternetChecksum.Sum(header[..UdpDatagram.HeaderLength], sum);
+        ushort checksum = InternetChecksum.Finish(InternetChecksum.Sum(payload, sum));
 
         // RFC 768: a computed 0 is sent as all ones, since 0 means that there is no checksum.
-        BinaryPrimitives.WriteUInt16BigEndian(datagram[6..], checksum == 0 ? (ushort)0xFFFF : checksum);
+        BinaryPrimitives.WriteUInt16BigEndian(header[6..], checksum == 0 ? (ushort)0xFFFF : checksum);
         return UdpDatagram.HeaderLength;
     }
 

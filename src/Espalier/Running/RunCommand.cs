@@ -28,7 +28,8 @@ internal static class RunCommand
                              through lo
           nftables           table inet espalier_<tun>: drops what arrives or would leave in clear although a policy protects it, and marks
                              what arrives, for strict reverse path filtering; without nft the start says that this is off
-          sockets            UDP port 4500 and protocol 50, for IPv4 and IPv6
+          sockets            UDP port 4500, beside that of an IKE daemon started with 'espalier exec': one to send and one for each interface
+                             to receive; protocol 50; for IPv4 and IPv6
 
         It needs CAP_NET_ADMIN and CAP_NET_RAW (root, or a user namespace of one's own) and /dev/net/tun. 'espalier doctor' checks.
 
@@ -60,10 +61,11 @@ internal static class RunCommand
         var groups = new Option<string[]>("--allow-group") { Description = "A group whose members may use the control socket; may be repeated", HelpName = "GROUP" };
         groups.Validators.Add(result => CheckNames(result, "group", UserDirectory.FindGroup));
         var buffer = Numbers.Option("--rcvbuf", "Receive buffer of each outer socket, the queue that holds bursts", 4 << 20, 4096, 1 << 30, "BYTES");
+        var noGro = new Option<bool>("--no-udp-gro") { Description = "Take outer UDP packets one by one, not joined by the kernel (UDP_GRO)" };
         var level = new Option<LogLevel>("--log-level") { Description = "trace, debug, information, warning, error, critical or none", HelpName = "LEVEL", DefaultValueFactory = _ => LogLevel.Information };
         level.CustomParser = ParseLevel;
 
-        var command = new Command("run", "Run the data plane in the foreground.") { control, tun, port, mark, table, priority, users, groups, buffer, level };
+        var command = new Command("run", "Run the data plane in the foreground.") { control, tun, port, mark, table, priority, users, groups, buffer, noGro, level };
         NotedHelp.AddTo(command, Notes);
         command.SetAction(parsed => DaemonProgram.Run(
             new RunOptions
@@ -77,6 +79,7 @@ internal static class RunCommand
                 AllowedUsers = [.. (parsed.GetValue(users) ?? []).Select(name => UserDirectory.FindUser(name)!.Value)],
                 AllowedGroups = [.. (parsed.GetValue(groups) ?? []).Select(name => UserDirectory.FindGroup(name)!.Value)],
                 ReceiveBufferBytes = (int)parsed.GetValue(buffer),
+                UdpGro = !parsed.GetValue(noGro),
                 LogLevel = parsed.GetValue(level),
             },
             parsed.InvocationConfiguration.Output,

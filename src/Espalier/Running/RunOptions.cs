@@ -33,6 +33,9 @@ internal sealed record RunOptions
     /// <summary>Receive buffer of each outer socket in bytes.</summary>
     internal int ReceiveBufferBytes { get; init; } = 4 << 20;
 
+    /// <summary>Take datagrams that the kernel joined as one (UDP_GRO).</summary>
+    internal bool UdpGro { get; init; } = true;
+
     /// <summary>Least level that is logged.</summary>
     internal LogLevel LogLevel { get; init; } = LogLevel.Information;
 }

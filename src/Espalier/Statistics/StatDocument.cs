@@ -101,6 +101,9 @@ internal sealed class StatDocument(
         json.WriteNumber("bytesIn", counters.Read(TrafficCounter.InboundBytes));
         json.WriteNumber("packetsBypassed", counters.Read(TrafficCounter.BypassedPackets));
         json.WriteNumber("bytesBypassed", counters.Read(TrafficCounter.BypassedBytes));
+        json.WriteNumber("ikeRelayed", counters.Read(TrafficCounter.IkeRelayed));
+        json.WriteNumber("ikeErrorsRelayed", counters.Read(TrafficCounter.IkeErrorsRelayed));
+        json.WriteNumber("ikeErrorsLost", counters.Read(TrafficCounter.IkeErrorsLost));
         json.WriteEndObject();
         json.WriteStartObject("counters");
         for (int i = 0; i < CounterNames.Length; i++)
@@ -288,6 +291,16 @@ internal sealed class StatDocument(
         if (devices.Sockets.ReceiveBufferLimited)
         {
             json.WriteStringValue("SO_RCVBUFFORCE was refused, so net.core.rmem_max bounds the receive buffers");
+        }
+
+        if (devices.Sockets.ReceiveOffloadRefused)
+        {
+            json.WriteStringValue("the kernel refuses UDP_GRO, so outer packets are taken one by one");
+        }
+
+        foreach (string problem in dataPlane.SocketProblems)
+        {
+            json.WriteStringValue($"not received: {problem}");
         }
 
         json.WriteEndArray();

@@ -75,6 +75,13 @@ internal static class StatText
         table.Add("out (TUN to ESP)", Count(Number(traffic, "packetsOut")), Bytes(Number(traffic, "bytesOut")));
         table.Add("in (ESP to TUN)", Count(Number(traffic, "packetsIn")), Bytes(Number(traffic, "bytesIn")));
         table.Add("out in clear", Count(Number(traffic, "packetsBypassed")), Bytes(Number(traffic, "bytesBypassed")));
+        table.Add("IKE, to its daemon", Count(Number(traffic, "ikeRelayed")), "");
+        if (Number(traffic, "ikeErrorsRelayed") + Number(traffic, "ikeErrorsLost") != 0)
+        {
+            table.Add("ICMP errors about IKE, to its daemon", Count(Number(traffic, "ikeErrorsRelayed")), "");
+            table.Add("ICMP errors about IKE, lost", Count(Number(traffic, "ikeErrorsLost")), "");
+        }
+
         table.Write(output);
         output.WriteLine();
     }

@@ -1,3 +1,4 @@
+using Espalier.Io.Batches;
 using Espalier.Ipsec;
 using Espalier.Ipsec.Lifetimes;
 using Espalier.Ipsec.Sad;
@@ -46,11 +47,12 @@ internal sealed class Pair : IDisposable
 
     private readonly TunnelSettings _settings;
 
-    public Pair(TunnelSettings? settings = null, bool policies = true, int queueLength = 256, int defaultPathMtu = 1500, int poolBatches = 4)
+    public Pair(TunnelSettings? settings = null, bool policies = true, int queueLength = 256, int defaultPathMtu = 1500, int poolBatches = 4,
+        IPortRelay? relay = null)
     {
         _settings = settings ?? new TunnelSettings();
         Left = new TestHost(poolBatches, queueLength, defaultPathMtu);
-        Right = new TestHost(poolBatches, queueLength, defaultPathMtu);
+        Right = new TestHost(poolBatches, queueLength, defaultPathMtu, relay: relay);
         Left.Network.Peer = Right.Network;
         Right.Network.Peer = Left.Network;
         foreach (string address in new[] { "192.0.2.1", "2001:db8::1", "10.1.0.1", "fd01::1" })

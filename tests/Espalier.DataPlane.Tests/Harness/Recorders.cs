@@ -53,6 +53,39 @@ internal sealed class RecordingIcmp : IIcmpSender
     }
 }
 
+internal sealed class RecordingRelay : IPortRelay
+{
+    public List<(PacketSlot About, byte[] Payload, ushort Port)> Relayed { get; } = [];
+
+    public List<(OuterError Error, byte[] Quoted, ushort Port)> Errors { get; } = [];
+
+    public int Refusal { get; set; }
+
+    public int Relay(in PacketSlot about, ReadOnlySpan<byte> payload, ushort localPort)
+    {
+        if (Refusal == 0)
+        {
+            Relayed.Add((about, payload.ToArray(), localPort));
+        }
+
+        return Refusal;
+    }
+
+    public int RelayError(in OuterError error, ReadOnlySpan<byte> quoted, ushort localPort)
+    {
+        if (Refusal == 0)
+        {
+            Errors.Add((error, quoted[..error.QuotedLength].ToArray(), localPort));
+        }
+
+        return Refusal;
+    }
+
+    public void Dispose()
+    {
+    }
+}
+
 internal sealed class LocalAddressSet : ILocalAddresses
 {
     public HashSet<InternetAddress> Addresses { get; } = [];

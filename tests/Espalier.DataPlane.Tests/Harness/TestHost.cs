@@ -4,6 +4,7 @@ using Espalier.DataPlane.Outbound;
 using Espalier.DataPlane.PathMtu;
 using Espalier.DataPlane.Sockets;
 using Espalier.DataPlane.Workers;
+using Espalier.Io.Batches;
 using Espalier.Ipsec;
 
 namespace Espalier.DataPlane.Tests.Harness;
@@ -18,7 +19,7 @@ internal sealed class TestHost : IDisposable
 {
     private readonly OuterErrorReader _errors;
 
-    public TestHost(int poolBatches = 4, int queueLength = 256, int defaultPathMtu = 1500, int slots = 32)
+    public TestHost(int poolBatches = 4, int queueLength = 256, int defaultPathMtu = 1500, int slots = 32, IPortRelay? relay = null)
     {
         Clock = new TestClock();
         Database = new IpsecDatabase { Clock = Clock };
@@ -32,18 +33,20 @@ internal sealed class TestHost : IDisposable
         {
             Database = Database,
             Pool = Pool,
+            ReceivePool = Pool,
             Tunnel = Tunnel,
             Sockets = Sockets,
             LocalAddresses = Local,
             Bypass = Bypass,
             Icmp = Icmp,
+            Relay = relay,
             DefaultPathMtu = defaultPathMtu,
         };
         OutboundCounters = Counters.Add("outbound");
         InboundCounters = Counters.Add("inbound");
         Outbound = new OutboundPipeline(Environment, OutboundCounters);
         Inbound = new InboundPipeline(Environment, InboundCounters);
-        _errors = new OuterErrorReader(Database, Environment.LocalPathMtu, InboundCounters, defaultPathMtu);
+        _errors = new OuterErrorReader(Database, Environment.LocalPathMtu, InboundCounters, defaultPathMtu, relay);
     }
 
     public TestClock Clock { get; }

@@ -16,7 +16,7 @@ internal static class LayoutTable
         "sys/types.h", "sys/socket.h", "netinet/in.h", "netinet/icmp6.h", "linux/udp.h", "sys/un.h", "sys/uio.h", "sys/stat.h", "sys/resource.h", "sys/prctl.h",
         "sys/eventfd.h", "sys/ioctl.h", "net/if.h", "poll.h", "fcntl.h", "sched.h", "errno.h", "grp.h", "pwd.h", "linux/errqueue.h", "linux/if_tun.h", "linux/virtio_net.h",
         "linux/filter.h", "linux/sock_diag.h", "linux/netlink.h", "linux/rtnetlink.h", "linux/fib_rules.h", "linux/icmp.h", "linux/if_addr.h",
-        "linux/if_link.h", "linux/veth.h", "sys/mman.h", "sys/wait.h", "signal.h", "spawn.h",
+        "linux/if_link.h", "linux/if_packet.h", "linux/if_ether.h", "linux/veth.h", "sys/mman.h", "sys/wait.h", "signal.h", "spawn.h",
     ];
 
     /// <summary>Constants of ours that put several of C's together, and of kernels newer than the headers of some hosts (6.2).</summary>
@@ -48,6 +48,8 @@ internal static class LayoutTable
         list.Add(new("struct sockaddr_un", sizeof(sockaddr_un), [("sun_family", Of(&un, &un.sun_family)), ("sun_path", Of(&un, un.sun_path))]));
         sockaddr_nl nl = default;
         list.Add(new("struct sockaddr_nl", sizeof(sockaddr_nl), [("nl_family", Of(&nl, &nl.nl_family)), ("nl_pid", Of(&nl, &nl.nl_pid)), ("nl_groups", Of(&nl, &nl.nl_groups))]));
+        sockaddr_ll ll = default;
+        list.Add(new("struct sockaddr_ll", sizeof(sockaddr_ll), [("sll_family", Of(&ll, &ll.sll_family)), ("sll_protocol", Of(&ll, &ll.sll_protocol)), ("sll_ifindex", Of(&ll, &ll.sll_ifindex)), ("sll_hatype", Of(&ll, &ll.sll_hatype)), ("sll_pkttype", Of(&ll, &ll.sll_pkttype)), ("sll_halen", Of(&ll, &ll.sll_halen)), ("sll_addr", Of(&ll, ll.sll_addr))]));
         iovec vector = default;
         list.Add(new("struct iovec", sizeof(iovec), [("iov_base", Of(&vector, &vector.iov_base)), ("iov_len", Of(&vector, &vector.iov_len))]));
         msghdr message = default;

@@ -8,6 +8,7 @@ internal static class Socket
     internal const int AF_INET = 2;
     internal const int AF_INET6 = 10;
     internal const int AF_NETLINK = 16;
+    internal const int AF_PACKET = 17;
     internal const int SOCK_STREAM = 1;
     internal const int SOCK_DGRAM = 2;
     internal const int SOCK_RAW = 3;
@@ -36,6 +37,7 @@ internal static class Socket
     internal const int SO_REUSEPORT = 15;
     internal const int SO_PASSCRED = 16;
     internal const int SO_PEERCRED = 17;
+    internal const int SO_BINDTODEVICE = 25;
     internal const int SO_SNDBUFFORCE = 32;
     internal const int SO_RCVBUFFORCE = 33;
     internal const int SO_MARK = 36;

@@ -5,4 +5,7 @@ internal static class Udp
 {
     /// <summary>Control message: cut the payload into datagrams of so many bytes (u16). Linux 4.18.</summary>
     internal const int UDP_SEGMENT = 103;
+
+    /// <summary>Option: datagrams that the kernel joined are wanted as one. Control message: of so many bytes each but the last (int). Linux 5.0.</summary>
+    internal const int UDP_GRO = 104;
 }

@@ -18,7 +18,7 @@ internal static class PortCheck
             yield return IsTaken(host, port)
                 ? new Finding(
                     Severity.Problem, "ports", $"UDP port {port} is taken",
-                    $"stop who holds it ('ss -ulpn sport = :{port}'), or choose another or none with --encap-port; an IKE daemon and Espalier cannot both have it yet")
+                    $"stop who holds it ('ss -ulpn sport = :{port}'), start it with 'espalier exec' if it is an IKE daemon, or choose another or none with --encap-port")
                 : new Finding(Severity.Good, "ports", $"UDP port {port} is free");
         }
 

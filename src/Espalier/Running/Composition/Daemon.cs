@@ -18,7 +18,7 @@ namespace Espalier.Running.Composition;
 /// The parts of `espalier run` and the order in which they start and stop. They meet in the database only.
 /// <code>
 /// control socket bound (a second instance ends here) ─▶ control thread:
-///     TUN, senders ─▶ data plane (sockets, workers) ─▶ table of our own ─▶ routing (rules, routes, guard) ─▶ clients are served
+///     TUN, senders ─▶ interfaces ─▶ data plane (sockets, workers) ─▶ table of our own ─▶ routing (rules, routes, guard) ─▶ clients are served
 /// stop: control thread ─▶ routing ─▶ data plane ─▶ SAs and policies, keys zeroed ─▶ TUN
 /// </code>
 /// What a start that fails had done is undone. Routing comes last: it removes what a crash left behind, and must not do so to a live instance.
@@ -35,6 +35,7 @@ internal sealed class Daemon : IDisposable
     private InstanceLock? _table;
     private DataPlaneHost? _dataPlane;
     private DataPlaneMetrics? _metrics;
+    private InterfaceFollower? _interfaces;
     private bool _disposed;
 
     /// <summary>Composes; nothing is changed on the host yet.</summary>
@@ -98,6 +99,7 @@ internal sealed class Daemon : IDisposable
         _control.Stop();
         _routing.Dispose();
         _metrics?.Dispose();
+        _interfaces?.Dispose();
         _dataPlane?.Dispose();
         ForgetKeys();
         _control.Dispose();
@@ -111,6 +113,8 @@ internal sealed class Daemon : IDisposable
         _dataPlane = new DataPlaneHost(_database, _devices.ForDataPlane, _routing.LocalAddresses, Configuration.DataPlane(_options));
         _dataPlane.Failed += exception => _failure.TrySetResult(exception.Message);
         _dataPlane.SocketUnavailable += (association, reason) => RunLog.SocketUnavailable(_logger, association.Id.Spi.ToString(), reason);
+        _interfaces = new InterfaceFollower(_dataPlane, _devices.Tun.InterfaceIndex, _logger);
+        _interfaces.Start();
         _dataPlane.Start();
         _metrics = new DataPlaneMetrics(_dataPlane, _database);
         TakeTable();
@@ -120,11 +124,18 @@ internal sealed class Daemon : IDisposable
             RunLog.ReceiveBufferLimited(_logger, _options.ReceiveBufferBytes);
         }
 
+        if (_devices.Sockets.ReceiveOffloadRefused)
+        {
+            RunLog.ReceiveOffloadRefused(_logger);
+        }
+
         var document = new StatDocument(_options, _database, _routing, _dataPlane, _devices, _control);
         _control.Statistics = document.Write;
         _control.EncapsulationPorts = new EncapsulationPorts(_dataPlane);
         _control.PathMtuLearnt = learnt => _routing.LearnPathMtu(learnt.Association!, learnt.PathMtu);
         _control.Changed = _routing.AwaitGuard;
+        _control.Loop.Register(_interfaces.PollDescriptor, _interfaces.Follow);
+        _control.Loop.Every(InterfaceFollower.RetryPeriod, _interfaces.Retry);
         _control.Loop.Register(_routing.PollDescriptor, static () => { });
         var trim = new HeapTrim(Entries, HeapTrim.Collect);
         _control.Loop.EachTurn = () =>

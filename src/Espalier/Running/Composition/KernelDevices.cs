@@ -5,17 +5,19 @@ using Espalier.Io.Tun;
 
 namespace Espalier.Running.Composition;
 
-/// <summary>The kernel's devices that the data plane works on: the TUN, and what sends in clear and ICMP errors. Made and disposed of by the control thread.</summary>
+/// <summary>The kernel's devices that the data plane works on: the TUN, and what sends in clear, ICMP errors and IKE to its daemon. Made and disposed of by the control thread.</summary>
 internal sealed class KernelDevices : IDisposable
 {
     private readonly BypassSender _bypass;
     private readonly IcmpSender _icmp;
+    private readonly LoopbackRelay _relay;
 
-    private KernelDevices(TunDevice tun, BypassSender bypass, IcmpSender icmp, KernelOuterSocketFactory sockets)
+    private KernelDevices(TunDevice tun, BypassSender bypass, IcmpSender icmp, LoopbackRelay relay, KernelOuterSocketFactory sockets)
     {
         Tun = tun;
         _bypass = bypass;
         _icmp = icmp;
+        _relay = relay;
         Sockets = sockets;
     }
 
@@ -26,7 +28,7 @@ internal sealed class KernelDevices : IDisposable
     internal KernelOuterSocketFactory Sockets { get; }
 
     /// <summary>All of them, for the data plane.</summary>
-    internal DataPlaneDevices ForDataPlane => new(Tun, Sockets, _bypass, _icmp);
+    internal DataPlaneDevices ForDataPlane => new(Tun, Sockets, _bypass, _icmp, _relay);
 
     /// <summary>Opens all of them, or none.</summary>
     /// <exception cref="Io.DeviceException">One cannot be had; the message says what to do.</exception>
@@ -34,14 +36,19 @@ internal sealed class KernelDevices : IDisposable
     {
         TunDevice? tun = null;
         BypassSender? bypass = null;
+        IcmpSender? icmp = null;
         try
         {
             tun = TunDevice.Create(options.TunName);
             bypass = BypassSender.Open(options.Mark);
-            return new KernelDevices(tun, bypass, IcmpSender.Open(), new KernelOuterSocketFactory(options.Mark, options.ReceiveBufferBytes));
+            icmp = IcmpSender.Open();
+            var relay = LoopbackRelay.Open(Configuration.Routing(options).RelayMark);
+            var sockets = new KernelOuterSocketFactory(options.Mark, options.ReceiveBufferBytes) { SharesPorts = true, ReceiveOffload = options.UdpGro };
+            return new KernelDevices(tun, bypass, icmp, relay, sockets);
         }
         catch
         {
+            icmp?.Dispose();
             bypass?.Dispose();
             tun?.Dispose();
             throw;
@@ -51,6 +58,7 @@ internal sealed class KernelDevices : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
+        _relay.Dispose();
         _icmp.Dispose();
         _bypass.Dispose();
         Tun.Dispose();

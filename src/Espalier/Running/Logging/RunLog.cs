@@ -23,6 +23,12 @@ internal static partial class RunLog
     [LoggerMessage(105, LogLevel.Warning, "SA {Spi}: its socket cannot be opened: {Reason}")]
     internal static partial void SocketUnavailable(ILogger logger, string spi, string reason);
 
+    [LoggerMessage(106, LogLevel.Warning, "Packets are not received: {Reason}")]
+    internal static partial void NotReceived(ILogger logger, string reason);
+
+    [LoggerMessage(108, LogLevel.Warning, "The kernel refuses UDP_GRO: outer packets are taken one by one")]
+    internal static partial void ReceiveOffloadRefused(ILogger logger);
+
     [LoggerMessage(107, LogLevel.Error, "Device lost: {Reason}")]
     internal static partial void DeviceLost(ILogger logger, string reason);
 }
