@@ -86,7 +86,7 @@ public sealed class HostileTests
 
     private static byte[] Marker => [0x0b, 0xad, 0xca, 0xfe, .. new byte[40]];
 
-    private static long Relayed(TwoHosts hosts) => (long)hosts.SunDaemon.Stat()["ikeRelayed"]!["datagrams"]!;
+    private static long Relayed(TwoHosts hosts) => (long)hosts.SunDaemon.Stat()["traffic"]!["ikeRelayed"]!;
 
     private static void AssertOnlyMarker(TwoHosts hosts, Dictionary<string, long> before)
     {

@@ -16,6 +16,9 @@ public sealed class KernelOuterSocketFactory(uint mark, int receiveBuffer = 0) :
     /// <inheritdoc/>
     public bool SharesPorts { get; init; }
 
+    /// <summary>Send datagrams in messages that the kernel cuts (UDP_SEGMENT).</summary>
+    public bool Segmentation { get; init; } = true;
+
     /// <summary>Take datagrams that the kernel joined as one (UDP_GRO).</summary>
     public bool ReceiveOffload { get; init; } = true;
 
@@ -42,7 +45,7 @@ public sealed class KernelOuterSocketFactory(uint mark, int receiveBuffer = 0) :
 
     private OuterSocketOptions Options(IpVersion version, ushort port)
     {
-        var options = new OuterSocketOptions { Version = version, Port = port, Mark = mark, ReceiveOffload = ReceiveOffload };
+        var options = new OuterSocketOptions { Version = version, Port = port, Mark = mark, Segmentation = Segmentation, ReceiveOffload = ReceiveOffload };
         return receiveBuffer > 0 ? options with { ReceiveBuffer = receiveBuffer } : options;
     }
 

@@ -61,11 +61,13 @@ internal static class RunCommand
         var groups = new Option<string[]>("--allow-group") { Description = "A group whose members may use the control socket; may be repeated", HelpName = "GROUP" };
         groups.Validators.Add(result => CheckNames(result, "group", UserDirectory.FindGroup));
         var buffer = Numbers.Option("--rcvbuf", "Receive buffer of each outer socket, the queue that holds bursts", 4 << 20, 4096, 1 << 30, "BYTES");
+        var noTso = new Option<bool>("--no-tso") { Description = "Read and write the TUN packet by packet, not as super-packets (TSO, USO)" };
+        var noGso = new Option<bool>("--no-udp-gso") { Description = "Send outer UDP packets one by one, not in messages that the kernel cuts (UDP_SEGMENT)" };
         var noGro = new Option<bool>("--no-udp-gro") { Description = "Take outer UDP packets one by one, not joined by the kernel (UDP_GRO)" };
         var level = new Option<LogLevel>("--log-level") { Description = "trace, debug, information, warning, error, critical or none", HelpName = "LEVEL", DefaultValueFactory = _ => LogLevel.Information };
         level.CustomParser = ParseLevel;
 
-        var command = new Command("run", "Run the data plane in the foreground.") { control, tun, port, mark, table, priority, users, groups, buffer, noGro, level };
+        var command = new Command("run", "Run the data plane in the foreground.") { control, tun, port, mark, table, priority, users, groups, buffer, noTso, noGso, noGro, level };
         NotedHelp.AddTo(command, Notes);
         command.SetAction(parsed => DaemonProgram.Run(
             new RunOptions
@@ -79,6 +81,8 @@ internal static class RunCommand
                 AllowedUsers = [.. (parsed.GetValue(users) ?? []).Select(name => UserDirectory.FindUser(name)!.Value)],
                 AllowedGroups = [.. (parsed.GetValue(groups) ?? []).Select(name => UserDirectory.FindGroup(name)!.Value)],
                 ReceiveBufferBytes = (int)parsed.GetValue(buffer),
+                Tso = !parsed.GetValue(noTso),
+                UdpGso = !parsed.GetValue(noGso),
                 UdpGro = !parsed.GetValue(noGro),
                 LogLevel = parsed.GetValue(level),
             },

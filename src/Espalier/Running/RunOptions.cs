@@ -33,6 +33,12 @@ internal sealed record RunOptions
     /// <summary>Receive buffer of each outer socket in bytes.</summary>
     internal int ReceiveBufferBytes { get; init; } = 4 << 20;
 
+    /// <summary>Read and write the TUN in super-packets (TSO, USO).</summary>
+    internal bool Tso { get; init; } = true;
+
+    /// <summary>Send datagrams in messages that the kernel cuts (UDP_SEGMENT).</summary>
+    internal bool UdpGso { get; init; } = true;
+
     /// <summary>Take datagrams that the kernel joined as one (UDP_GRO).</summary>
     internal bool UdpGro { get; init; } = true;
 

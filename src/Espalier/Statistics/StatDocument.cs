@@ -166,12 +166,6 @@ internal sealed class StatDocument(
 
     private void WriteKernelDrops(Utf8JsonWriter json)
     {
-        var relayed = dataPlane.Relayed;
-        json.WriteStartObject("ikeRelayed");
-        json.WriteNumber("datagrams", relayed.Datagrams);
-        json.WriteNumber("errors", relayed.Errors);
-        json.WriteNumber("failures", relayed.Failures);
-        json.WriteEndObject();
         json.WriteStartObject("kernelDrops");
         json.WriteNumber("sockets", dataPlane.SocketKernelDrops);
         json.WriteNumber("tun", devices.Tun.KernelDrops);

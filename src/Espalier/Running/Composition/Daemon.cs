@@ -124,6 +124,7 @@ internal sealed class Daemon : IDisposable
             RunLog.ReceiveBufferLimited(_logger, _options.ReceiveBufferBytes);
         }
 
+        RunLog.Offloads(_logger, _devices.Offloads);
         if (_devices.Sockets.ReceiveOffloadRefused)
         {
             RunLog.ReceiveOffloadRefused(_logger);

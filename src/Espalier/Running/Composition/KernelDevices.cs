@@ -27,6 +27,16 @@ internal sealed class KernelDevices : IDisposable
     /// <summary>Opens the outer side.</summary>
     internal KernelOuterSocketFactory Sockets { get; }
 
+    /// <summary>Which rungs of the offload ladder are in use, for the log.</summary>
+    internal string Offloads
+    {
+        get
+        {
+            string tun = (Tun.Offloads & TunOffloads.Udp) != 0 ? "TUN with TSO and USO" : Tun.Offloads != TunOffloads.None ? "TUN with TSO" : "TUN packet by packet";
+            return $"{tun}; UDP {(Sockets.Segmentation ? "with" : "without")} GSO, {(Sockets.ReceiveOffload && !Sockets.ReceiveOffloadRefused ? "with" : "without")} GRO";
+        }
+    }
+
     /// <summary>All of them, for the data plane.</summary>
     internal DataPlaneDevices ForDataPlane => new(Tun, Sockets, _bypass, _icmp, _relay);
 
@@ -39,11 +49,14 @@ internal sealed class KernelDevices : IDisposable
         IcmpSender? icmp = null;
         try
         {
-            tun = TunDevice.Create(options.TunName);
+            tun = TunDevice.Create(options.TunName, options.Tso ? TunOffloads.All : TunOffloads.None);
             bypass = BypassSender.Open(options.Mark);
             icmp = IcmpSender.Open();
             var relay = LoopbackRelay.Open(Configuration.Routing(options).RelayMark);
-            var sockets = new KernelOuterSocketFactory(options.Mark, options.ReceiveBufferBytes) { SharesPorts = true, ReceiveOffload = options.UdpGro };
+            var sockets = new KernelOuterSocketFactory(options.Mark, options.ReceiveBufferBytes)
+            {
+                SharesPorts = true, Segmentation = options.UdpGso, ReceiveOffload = options.UdpGro,
+            };
             return new KernelDevices(tun, bypass, icmp, relay, sockets);
         }
         catch

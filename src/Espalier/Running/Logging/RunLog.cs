@@ -29,6 +29,9 @@ internal static partial class RunLog
     [LoggerMessage(108, LogLevel.Warning, "The kernel refuses UDP_GRO: outer packets are taken one by one")]
     internal static partial void ReceiveOffloadRefused(ILogger logger);
 
+    [LoggerMessage(109, LogLevel.Information, "Offloads: {Offloads}")]
+    internal static partial void Offloads(ILogger logger, string offloads);
+
     [LoggerMessage(107, LogLevel.Error, "Device lost: {Reason}")]
     internal static partial void DeviceLost(ILogger logger, string reason);
 }
