@@ -32,12 +32,20 @@ internal sealed class Charon : IDisposable
             Shell.Run(["chown", "-R", user, _folder.Path]).Expect();
         }
 
-        if (plane == Plane.Espalier)
+        try
         {
-            StartEspalier();
-        }
+            if (plane == Plane.Espalier)
+            {
+                StartEspalier();
+            }
 
-        Process = StartCharon();
+            Process = StartCharon();
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
     }
 
     /// <summary>Where it runs.</summary>
@@ -56,7 +64,7 @@ internal sealed class Charon : IDisposable
     public string Tun => Plane == Plane.Espalier ? "esp0" : "ipsec0";
 
     /// <summary>What charon has logged.</summary>
-    public string Log => File.Exists(LogFile) ? File.ReadAllText(LogFile) : Process.Printed;
+    public string Log => File.Exists(LogFile) ? File.ReadAllText(LogFile) : Process?.Printed ?? "";
 
     private string LogFile => Path.Combine(_folder.Path, "charon.log");
 
@@ -122,6 +130,22 @@ internal sealed class Charon : IDisposable
     /// <summary>Terminates an IKE_SA.</summary>
     public void Terminate(string ike) => Swanctl($"--terminate --ike {ike} --timeout 10").Expect();
 
+    /// <summary>Rekeys the CHILD_SA and waits until only a new one is left.</summary>
+    public void RekeyChild()
+    {
+        string before = Child().SpiIn;
+        Swanctl("--rekey --child net-net").Expect();
+        Wait.Until(() => Children() is [var child] && child.SpiIn != before, () => $"one new CHILD_SA\n{Log}", 20);
+    }
+
+    /// <summary>Rekeys the IKE_SA and waits until only a new one is left.</summary>
+    public void RekeyIke()
+    {
+        string before = Sa().UniqueId;
+        Swanctl("--rekey --ike gw-gw").Expect();
+        Wait.Until(() => Sas() is [{ State: "ESTABLISHED" } sa] && sa.UniqueId != before, () => $"one new IKE_SA\n{Log}", 20);
+    }
+
     /// <summary>All IKE_SAs.</summary>
     public IReadOnlyList<IkeSa> Sas() => IkeSa.Parse(Swanctl("--list-sas --raw").Expect().Output);
 
@@ -137,7 +161,7 @@ internal sealed class Charon : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        Process.Dispose();
+        Process?.Dispose();
         KeptLogs.Keep($"{_role}-charon", Log);
         if (Espalier is not null)
         {
@@ -157,8 +181,16 @@ internal sealed class Charon : IDisposable
     {
         string[] exec = Espalier is null ? [] : [EspalierProgram.Path, "exec", "--control", Espalier.Control, "--"];
         var process = new DaemonProcess(Host, ["env", $"STRONGSWAN_CONF={_folder.Path}/strongswan.conf", .. exec, Requirement.Find("charon-systemd")!]);
-        Wait.Until(() => process.HasExited || File.Exists(Vici), () => $"charon's vici socket\n{process.Printed}\n{Log}");
-        Assert.False(process.HasExited, $"charon has ended\n{process.Printed}\n{Log}");
-        return process;
+        try
+        {
+            Wait.Until(() => process.HasExited || File.Exists(Vici), () => $"charon's vici socket\n{process.Printed}\n{Log}");
+            Assert.False(process.HasExited, $"charon has ended\n{process.Printed}\n{Log}");
+            return process;
+        }
+        catch
+        {
+            process.Dispose();
+            throw;
+        }
     }
 }

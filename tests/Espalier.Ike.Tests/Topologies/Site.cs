@@ -39,8 +39,16 @@ internal sealed class Site : IDisposable
         MoonHost.Ip("route add fec2::/16 via fec0::2");
         SunHost.Ip("route add 10.1.0.0/16 via 192.168.0.1");
         SunHost.Ip("route add fec1::/16 via fec0::1");
-        Moon = Own(new Charon(MoonHost, "moon", moon, moonOptions));
-        Sun = Own(new Charon(SunHost, "sun", sun, sunOptions));
+        try
+        {
+            Moon = Own(new Charon(MoonHost, "moon", moon, moonOptions));
+            Sun = Own(new Charon(SunHost, "sun", sun, sunOptions));
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
     }
 
     /// <summary>Host behind moon.</summary>

@@ -69,8 +69,12 @@ internal sealed class PingFlow : IDisposable
     public void ExpectAllAnswered()
     {
         var lost = Finish();
-        Assert.True(lost.Count == 0, $"{lost.Count} of {_sent} lost: {string.Join(", ", lost.Take(20).Select(i => $"{i} at {_sentAt[i]:HH:mm:ss.fff}"))}");
+        Assert.True(lost.Count == 0, Describe(lost));
     }
+
+    /// <summary>How many were lost, and when they were sent.</summary>
+    public string Describe(IReadOnlyList<int> lost) =>
+        $"{lost.Count} of {_sent} lost {string.Join(", ", lost.Take(20).Select(i => $"{i} at {_sentAt[i]:HH:mm:ss.fff}"))}";
 
     /// <summary>Stops, waits up to 2 s for the last answers; the numbers of those that never came.</summary>
     public IReadOnlyList<int> Finish()

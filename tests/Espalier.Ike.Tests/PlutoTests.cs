@@ -1,0 +1,116 @@
+using Espalier.Ike.Tests.Daemons;
+using Espalier.Ike.Tests.Topologies;
+using Espalier.Ike.Tests.Traffic;
+using Espalier.Testing;
+
+namespace Espalier.Ike.Tests;
+
+/// <summary>
+/// libreswan's pluto on Espalier, against strongSwan on kernel-libipsec: IKEv2 with a pre-shared key.
+/// <code>
+///  moon: pluto 10.1.0.1 (lo), 192.168.0.1 ════ wan ════ sun: charon 192.168.0.2, 10.2.0.1 (lo)
+/// </code>
+/// </summary>
+public sealed class PlutoTests : IDisposable
+{
+    private readonly List<IDisposable> _owned = [];
+
+    [Theory]
+    [InlineData("start")]
+    [InlineData("ondemand")]
+    [InlineData("add")]
+    public void Pluto_Psk_ConnectsAtStartOnDemandAndWhenAsked(string auto)
+    {
+        var (moon, sun, wire) = Start(auto, peerInitiates: auto == "add");
+        if (auto == "ondemand")
+        {
+            // Packets of the first tenths of a second bring the tunnel up and are lost.
+            Wait.Until(() => moon.Host.Sh("ping -c 1 -W 1 -I 10.1.0.1 10.2.0.1").ExitCode == 0, () => $"the tunnel comes up by itself\n{moon.Pluto.Process.Printed}", 20);
+        }
+        else
+        {
+            Wait.Until(() => sun.Children().Count == 1, () => $"the tunnel comes up\n{moon.Pluto.Process.Printed}", 20);
+        }
+
+        moon.Host.Sh("ping -c 3 -i 0.05 -W 2 -I 10.1.0.1 10.2.0.1").Expect();
+        sun.Host.Sh("ping -c 3 -i 0.05 -W 2 -I 10.2.0.1 10.1.0.1").Expect();
+        TcpTransfer.BothWays(moon.Host, sun.Host, "10.2.0.1", 1 << 20);
+        TcpTransfer.BothWays(sun.Host, moon.Host, "10.1.0.1", 1 << 20);
+        Assert.Contains("type=ESP", moon.Pluto.Traffic, StringComparison.Ordinal);
+        wire.Finish().ExpectProtected(udp: true);
+
+        moon.Pluto.Run("whack", "--name", "net", "--terminate");
+        Wait.Until(() => sun.Children().Count == 0 && Associations.Count(moon.Pluto.Espalier) == 0, () => $"no SA is left\n{moon.Pluto.Process.Printed}");
+    }
+
+    [Fact]
+    public void Pluto_RekeysOfEitherSide_NoPingIsLost()
+    {
+        var (moon, sun, _) = Start("start", peerInitiates: false);
+        Wait.Until(() => sun.Children().Count == 1, () => $"the tunnel comes up\n{moon.Pluto.Process.Printed}", 20);
+        using var pings = new PingFlow(moon.Host, "10.2.0.1", "10.1.0.1");
+        pings.AwaitAnswers(20);
+
+        string before = sun.Child().SpiIn;
+        moon.Pluto.Run("whack", "--name", "net", "--rekey-ipsec").Expect();
+        Wait.Until(() => sun.Children() is [var child] && child.SpiIn != before, () => $"pluto's rekeying\n{moon.Pluto.Process.Printed}", 20);
+        pings.AwaitAnswers(20);
+        sun.RekeyChild();
+        pings.AwaitAnswers(20);
+
+        pings.ExpectAllAnswered();
+    }
+
+    public void Dispose()
+    {
+        for (int i = _owned.Count - 1; i >= 0; i--)
+        {
+            _owned[i].Dispose();
+        }
+    }
+
+    private ((NetworkNamespace Host, Pluto Pluto) Moon, Charon Sun, WireTap Wire) Start(string auto, bool peerInitiates)
+    {
+        Pluto.Need();
+        var moonHost = Own(IkeHosts.Create("moon"));
+        var sunHost = Own(IkeHosts.Create("sun"));
+        moonHost.LinkTo(sunHost, "wan", ["192.168.0.1/24"], ["192.168.0.2/24"]);
+        moonHost.Ip("addr add 10.1.0.1/16 dev lo");
+        sunHost.Ip("addr add 10.2.0.1/16 dev lo");
+        moonHost.Ip("route add 10.2.0.0/16 via 192.168.0.2");
+        sunHost.Ip("route add 10.1.0.0/16 via 192.168.0.1");
+        var wire = Own(new WireTap(moonHost, "wan"));
+        var sun = Own(new Charon(sunHost, "sun", Plane.Libipsec));
+        sun.Load(Site.NetToNet.Mirrored with { Key = null });
+        var pluto = Own(new Pluto(moonHost, "moon", $"""
+            config setup
+            conn net
+              ikev2=yes
+              authby=secret
+              left=192.168.0.1
+              leftid=@moon.espalier.test
+              leftsubnet=10.1.0.0/16
+              leftupdown=""
+              right=192.168.0.2
+              rightid=@sun.espalier.test
+              rightsubnet=10.2.0.0/16
+              ike=aes128-sha2-dh31
+              esp=aes_gcm128-null
+              auto={auto}
+
+            """, "@moon.espalier.test @sun.espalier.test : PSK \"0123456789abcdef\"\n"));
+        if (peerInitiates)
+        {
+            sun.Initiate("net-net");
+        }
+
+        return ((moonHost, pluto), sun, wire);
+    }
+
+    private T Own<T>(T owned)
+        where T : IDisposable
+    {
+        _owned.Add(owned);
+        return owned;
+    }
+}
