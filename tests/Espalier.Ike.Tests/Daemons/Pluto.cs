@@ -27,7 +27,7 @@ internal sealed class Pluto : IDisposable
         Shell.Run($"certutil -N -d sql:{_folder.Path}/nss --empty-password").Expect();
         Configuration = _folder.Write("ipsec.conf", connection);
         _folder.Write("ipsec.secrets", secrets);
-        Espalier = EspalierProgram.Start(host, "--encap-port", "0");
+        Espalier = EspalierProgram.Start(host);
         Process = new DaemonProcess(host,
         [
             "sh", "-c", Mounts, "sh", EspalierProgram.Path, "exec", "--control", Espalier.Control, "--", $"{Programs}/pluto", "--nofork", "--stderrlog", "--use-xfrm", "--no-dnssec",

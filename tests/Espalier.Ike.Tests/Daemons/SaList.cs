@@ -16,6 +16,9 @@ internal sealed class RawSection
     /// <summary>A value as a number; 0 where there is none.</summary>
     public long Number(string name) => long.TryParse(this[name], CultureInfo.InvariantCulture, out long value) ? value : 0;
 
+    /// <inheritdoc/>
+    public override string ToString() => string.Join(' ', _values.Select(pair => $"{pair.Key}={pair.Value}"));
+
     /// <summary>Parses <c>{a=1 b {c=[x y]}}</c>, from behind the opening brace; leaves <paramref name="text"/> behind the closing one.</summary>
     public static RawSection Parse(ref ReadOnlySpan<char> text)
     {
@@ -39,12 +42,26 @@ internal sealed class RawSection
                 continue;
             }
 
-            bool list = !text.IsEmpty && text[0] == '[';
-            int stop = list ? text.IndexOf(']') + 1 : text.IndexOfAny(" }\n");
-            stop = stop < 0 ? text.Length : stop;
-            section._values[name] = text[..stop].Trim("[]").ToString();
+            int stop = End(text);
+            section._values[name] = text.StartsWith('[') ? text[1..(stop - 1)].ToString() : text[..stop].ToString();
             text = text[stop..];
         }
+    }
+
+    // Where a value ends: lists stand in brackets, and selectors in them may have brackets of their own.
+    private static int End(ReadOnlySpan<char> text)
+    {
+        int depth = 0;
+        for (int i = 0; i < text.Length; i++)
+        {
+            depth += text[i] == '[' ? 1 : text[i] == ']' ? -1 : 0;
+            if (depth == 0 && (text[i] == ']' && text[0] == '[' || text[i] is ' ' or '}'))
+            {
+                return text[i] == ']' ? i + 1 : i;
+            }
+        }
+
+        return text.Length;
     }
 }
 

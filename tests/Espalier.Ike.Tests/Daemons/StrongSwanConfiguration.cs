@@ -22,7 +22,7 @@ internal sealed record CharonOptions
     public string Plugins { get; init; } = "";
 
     /// <summary>Options of `espalier run`.</summary>
-    public IReadOnlyList<string> EspalierOptions { get; init; } = ["--encap-port","0"];
+    public IReadOnlyList<string> EspalierOptions { get; init; } = [];
 
     /// <summary>User that charon becomes; null = stays root.</summary>
     public string? User { get; init; }
