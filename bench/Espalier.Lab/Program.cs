@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Espalier.Lab.Cli;
 using Espalier.Lab.Hosts;
 using Espalier.Lab.Quick;
 
@@ -8,6 +9,10 @@ agent.SetAction(async _ => await new HostAgent(new LocalHost(), Console.In, Cons
 var root = new RootCommand("The Espalier lab: what IPsec in userland costs, measured on real programs.")
 {
     QuickCommand.Create(),
+    RunCommand.Create(),
+    ListCommand.Create(),
     agent,
 };
-return await root.Parse(args).InvokeAsync().ConfigureAwait(false);
+
+// Ctrl-C cancels; removing namespaces, processes and control groups takes a moment.
+return await root.Parse(args).InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = TimeSpan.FromSeconds(30) }).ConfigureAwait(false);
