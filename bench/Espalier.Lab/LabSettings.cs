@@ -23,6 +23,7 @@ internal sealed record LabSettings(
     public static LabSettings ShortProfile(int seed) => new(false, null, 3, 0.5, seed, 1000, 4 << 20, "none", 1, 3, 1.08);
 
     /// <summary>Processors of moon and of sun, as taskset takes them; null = any.</summary>
+    [System.Text.Json.Serialization.JsonIgnore]
     public (string? Moon, string? Sun) Processors => Pinning == "hosts" && Environment.ProcessorCount >= 2
         ? (Range(0, Environment.ProcessorCount / 2), Range(Environment.ProcessorCount / 2, Environment.ProcessorCount))
         : (null, null);

@@ -1,30 +1,21 @@
 using System.Globalization;
+using Espalier.Lab.Measuring;
 using Espalier.Lab.Results;
 using Spectre.Console;
 
 namespace Espalier.Lab.Reporting;
 
-/// <summary>Prints results as tables: a row a metric, a column a subject, and the goals.</summary>
+/// <summary>Prints results as tables: for each metric a row a subject, and the goals.</summary>
 internal static class ResultTables
 {
+    private const string Reference = "libipsec";
+
     /// <summary>Prints all.</summary>
     public static void Print(IAnsiConsole console, ResultFile results)
     {
         foreach (var experiment in results.Measurements.Where(m => m.Axis is null).GroupBy(m => m.Experiment))
         {
-            string[] labels = [.. experiment.Select(m => m.Label).Distinct().OrderBy(label => results.Subjects.IndexOf(label))];
-            var table = new Table().RoundedBorder().Title(experiment.Key).AddColumn("");
-            foreach (string label in labels)
-            {
-                table.AddColumn(new TableColumn(Markup.Escape(label)).RightAligned());
-            }
-
-            foreach (var metric in experiment.GroupBy(m => (m.Metric, m.Unit)))
-            {
-                table.AddRow([Markup.Escape($"{metric.Key.Metric}, {metric.Key.Unit}"), .. labels.Select(label => Cell(metric.FirstOrDefault(m => m.Label == label)))]);
-            }
-
-            console.Write(table);
+            console.Write(Measured(results, experiment.Key, [.. experiment]));
         }
 
         if (GoalTable.Evaluate(results).ToArray() is { Length: > 0 } goals)
@@ -51,7 +42,33 @@ internal static class ResultTables
         _ => value.ToString("0.00", CultureInfo.InvariantCulture),
     };
 
-    private static string Cell(Measurement? measurement) => measurement?.Value is { } value ? Number(value) : "–";
+    private static Table Measured(ResultFile results, string experiment, Measurement[] measurements)
+    {
+        var table = new Table().RoundedBorder().Title(experiment).AddColumns("measure", "subject");
+        foreach (string head in (string[])["median", "lowest … highest", $"over {Reference}"])
+        {
+            table.AddColumn(new TableColumn(head).RightAligned());
+        }
+
+        foreach (var metric in measurements.GroupBy(m => (m.Metric, m.Unit)))
+        {
+            string name = $"{metric.Key.Metric}, {metric.Key.Unit}";
+            var reference = metric.FirstOrDefault(m => m.Subject == Reference);
+            foreach (var m in metric.OrderBy(m => results.Subjects.IndexOf(m.Label)))
+            {
+                double[] present = m.Present;
+                var ratio = reference is null || m == reference ? null : SampleStatistics.PairedRatio(m.Samples, reference.Samples, results.Seed);
+                table.AddRow(
+                    Markup.Escape(name), Markup.Escape(m.Label), m.Value is { } value ? Number(value) : "–",
+                    present.Length < 2 ? "" : $"{Number(present.Min())} … {Number(present.Max())}", ratio is null ? "" : $"{Number(ratio.Value)}×");
+                name = "";
+            }
+
+            table.AddEmptyRow();
+        }
+
+        return table;
+    }
 
     private static Table Goals(IEnumerable<GoalRow> rows)
     {

@@ -21,7 +21,7 @@ internal sealed class LibipsecSubject() : Subject("libipsec", "")
 
     /// <inheritdoc/>
     public override async Task<string> VersionAsync(CancellationToken cancellation) =>
-        (await Shell.RunAsync([Charon, "--version"], cancellation).ConfigureAwait(false)).Trim();
+        "strongSwan " + (await Shell.TryAsync(["dpkg-query", "-W", "-f", "${Version}", "libcharon-extra-plugins"], cancellation).ConfigureAwait(false)).Output;
 
     /// <inheritdoc/>
     protected override async Task StartDaemonsAsync(Testbed bed, StartOptions options, CancellationToken cancellation)
