@@ -16,6 +16,9 @@ internal sealed record LabSettings(
     bool Full, int? Repeat, double Seconds, double WarmUp, int Seed, int QueueLength, int SocketBuffer, string Pinning,
     double TrialSeconds, double ConfirmSeconds, double Resolution)
 {
+    /// <summary>What is not there so many seconds after the last datagram was sent is lost.</summary>
+    public double Grace => Math.Min(0.5, Seconds);
+
     /// <summary>The profile of `run --full`: nine alternations of 10 s.</summary>
     public static LabSettings FullProfile(int seed) => new(true, null, 10, 1, seed, 1000, 4 << 20, "none", 2, 10, 1.03);
 

@@ -11,8 +11,17 @@ var root = new RootCommand("The Espalier lab: what IPsec in userland costs, meas
     QuickCommand.Create(),
     RunCommand.Create(),
     ListCommand.Create(),
+    CompareCommand.Create(),
+    ReportCommand.Create(),
     agent,
 };
 
+var parsed = root.Parse(args);
+if (args.Length > 0 && parsed.Errors.Count > 0)
+{
+    Console.Error.WriteLine($"espalier-lab: {parsed.Errors[0].Message} (--help says more)");
+    return 2;
+}
+
 // Ctrl-C cancels; removing namespaces, processes and control groups takes a moment.
-return await root.Parse(args).InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = TimeSpan.FromSeconds(30) }).ConfigureAwait(false);
+return await parsed.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = TimeSpan.FromSeconds(30) }).ConfigureAwait(false);

@@ -135,6 +135,7 @@ internal static class RunCommand
             WarmUp = Math.Min(profile.WarmUp, seconds / 2),
             TrialSeconds = Math.Min(profile.TrialSeconds, seconds),
             ConfirmSeconds = Math.Min(profile.ConfirmSeconds, seconds),
+            Resolution = seconds < 1 ? 2 : profile.Resolution, // too short for more
             QueueLength = parsed.GetValue(_queue),
             SocketBuffer = parsed.GetValue(_buffer),
             Pinning = parsed.GetValue(_pinning)!,

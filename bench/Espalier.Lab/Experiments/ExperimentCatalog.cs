@@ -1,4 +1,4 @@
-using Espalier.Lab.Hosts;
+using Espalier.Lab.Cli;
 
 namespace Espalier.Lab.Experiments;
 
@@ -7,11 +7,12 @@ internal static class ExperimentCatalog
 {
     /// <summary>All, in the order in which they run.</summary>
     public static readonly Experiment[] All =
-        [new TcpExperiment(), new UdpExperiment(), new LatencyExperiment(), new MemoryExperiment(), new ScaleExperiment()];
+        [new TcpExperiment(), new UdpExperiment(), new LatencyExperiment(), new MemoryExperiment(), new ScaleExperiment(),
+            new BufferingExperiment(), new OomExperiment(), new LockupExperiment(), new SurfaceExperiment()];
 
     /// <summary>Experiments by name; all for none.</summary>
     public static IReadOnlyList<Experiment> Parse(IReadOnlyList<string> names) => names.Count == 0
         ? All
         : [.. names.Distinct().Select(name => Array.Find(All, e => e.Name == name)
-            ?? throw new LabException($"there is no experiment '{name}'; there are {string.Join(", ", All.Select(e => e.Name))}"))];
+            ?? throw new UsageException($"there is no experiment '{name}'; there are {string.Join(", ", All.Select(e => e.Name))}"))];
 }

@@ -63,7 +63,7 @@ internal sealed class ScaleExperiment : Experiment
     private static async Task MeasureAsync(Trial trial, Net.Testbed bed, int count, CancellationToken cancellation)
     {
         var settings = trial.Settings;
-        var loads = new Measuring.Loads(bed, cancellation);
+        var loads = new Measuring.Loads(bed, TimeSpan.FromSeconds(trial.Settings.Grace), cancellation);
         var tcp = (await loads.TcpAsync(1, false, settings.WarmUp, settings.Seconds).ConfigureAwait(false))[0];
         trial.Record($"{count} SAs, TCP one stream", "Gb/s", tcp.Bytes * 8 / tcp.Seconds / 1e9, ("associations", count));
 

@@ -22,7 +22,7 @@ internal sealed class Trial(ResultFile results, string experiment, int alternati
     public Testbed Bed => bed;
 
     /// <summary>Traffic between them.</summary>
-    public Loads Loads { get; } = new(bed, cancellation);
+    public Loads Loads { get; } = new(bed, TimeSpan.FromSeconds(results.Settings.Grace), cancellation);
 
     /// <summary>What is the same for all measurements of this trial: device, MTU, queues.</summary>
     public JsonObject Setting { get; } = [];

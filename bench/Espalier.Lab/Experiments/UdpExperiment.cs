@@ -66,7 +66,7 @@ internal sealed class UdpExperiment : Experiment
             trial.Record(
                 $"{size} B, {name}", "packets/s", finding.Rate, ("payloadBytes", size), ("lossAtMost", share), ("generatorLimited", finding.GeneratorLimited),
                 ("trialSeconds", settings.TrialSeconds), ("confirmSeconds", settings.ConfirmSeconds), ("resolution", settings.Resolution),
-                ("trials", search.Trials.Count()), ("voidTrials", search.Voided), ("graceSeconds", Loads.Grace.TotalSeconds));
+                ("trials", search.Trials.Count()), ("voidTrials", search.Voided), ("graceSeconds", settings.Grace));
         }
 
         return zero.Rate;

@@ -10,12 +10,10 @@ namespace Espalier.Lab.Measuring;
 /// <summary>One UDP load as both ends saw it.</summary>
 internal sealed record UdpLoad(UdpSent Sent, UdpReceived Received);
 
-/// <summary>Traffic between the inner addresses of a bed, by the published generator and sink; from moon to sun where nothing else is said.</summary>
-internal sealed class Loads(Testbed bed, CancellationToken cancellation)
+/// <summary>Traffic between the inner addresses of a bed, by the published generator and sink; from moon to sun where nothing else is said.
+/// A datagram that is not there <paramref name="grace"/> after the last was sent is lost.</summary>
+internal sealed class Loads(Testbed bed, TimeSpan grace, CancellationToken cancellation)
 {
-    /// <summary>What is not there this long after the last datagram was sent is lost.</summary>
-    public static readonly TimeSpan Grace = TimeSpan.FromSeconds(0.5);
-
     private static readonly TimeSpan _patience = TimeSpan.FromSeconds(20);
 
     /// <summary>Sends datagrams at a rate, 0 = as fast as it can. The window begins after <paramref name="warmUp"/> and ends with the load.</summary>
@@ -24,7 +22,7 @@ internal sealed class Loads(Testbed bed, CancellationToken cancellation)
         await using var sink = await ListenerAsync(bed.Sun, "udp-sink", "--at", bed.Sun.Inner, "--warm-up", Text(warmUp), "--seconds", Text(seconds - warmUp)).ConfigureAwait(false);
         var sent = await RunAsync<UdpSent>(
             bed.Moon, seconds, "udp-send", "--from", bed.Moon.Inner, "--to", $"{bed.Sun.Inner}:{sink.Port}", "--size", Text(size), "--rate", Text(rate), "--seconds", Text(seconds)).ConfigureAwait(false);
-        await Task.Delay(Grace, cancellation).ConfigureAwait(false);
+        await Task.Delay(grace, cancellation).ConfigureAwait(false);
         return new UdpLoad(sent, await sink.EndAsync<UdpReceived>(_patience, cancellation).ConfigureAwait(false));
     }
 

@@ -57,16 +57,16 @@ internal sealed class RateSearch(RateSearchOptions options, Func<double, double,
         int highest = Step(options.Highest), lowest = Step(1);
         int passed = near is { Rate: > 0 } ? Step(near.Rate) : 0;
         int failed;
-        if (await PassesAsync(passed, share, options.TrialSeconds).ConfigureAwait(false))
+        if (await MayPassAsync(passed, share).ConfigureAwait(false))
         {
-            for (failed = passed + span; failed <= highest && await PassesAsync(failed, share, options.TrialSeconds).ConfigureAwait(false); failed += span)
+            for (failed = passed + span; failed <= highest && await MayPassAsync(failed, share).ConfigureAwait(false); failed += span)
             {
                 passed = failed;
             }
         }
         else
         {
-            for (failed = passed, passed -= span; passed > lowest && !await PassesAsync(passed, share, options.TrialSeconds).ConfigureAwait(false); passed -= span)
+            for (failed = passed, passed -= span; passed > lowest && !await MayPassAsync(passed, share).ConfigureAwait(false); passed -= span)
             {
                 failed = passed;
             }
@@ -75,11 +75,11 @@ internal sealed class RateSearch(RateSearchOptions options, Func<double, double,
         while (failed - passed > 1)
         {
             int middle = passed + ((failed - passed) / 2);
-            bool passes = await PassesAsync(middle, share, options.TrialSeconds).ConfigureAwait(false);
+            bool passes = await MayPassAsync(middle, share).ConfigureAwait(false);
             (passed, failed) = passes ? (middle, failed) : (passed, middle);
         }
 
-        for (int down = 1; passed > lowest && !await PassesAsync(passed, share, options.ConfirmSeconds).ConfigureAwait(false); down = Math.Min(2 * down, span))
+        for (int down = 1; passed > lowest && !await PassesAsync(passed, share, options.ConfirmSeconds, Votes).ConfigureAwait(false); down = Math.Min(2 * down, span))
         {
             passed -= down;
         }
@@ -87,8 +87,11 @@ internal sealed class RateSearch(RateSearchOptions options, Func<double, double,
         return new RateFinding(passed > lowest ? Rate(passed) : 0, _beyondGenerator.Contains(passed + 1));
     }
 
+    // On the way one good trial is enough to go on, since the end is confirmed; to turn back takes two of three.
+    private Task<bool> MayPassAsync(int step, double share) => PassesAsync(step, share, options.TrialSeconds, 1);
+
     // Two of three: the third trial is not run where the first two agree.
-    private async Task<bool> PassesAsync(int step, double share, double seconds)
+    private async Task<bool> PassesAsync(int step, double share, double seconds, int votes)
     {
         if (_beyondGenerator.Contains(step))
         {
@@ -103,9 +106,10 @@ internal sealed class RateSearch(RateSearchOptions options, Func<double, double,
         while (true)
         {
             int good = trials.Count(trial => trial.Loss <= share);
-            if (good >= Votes || trials.Count - good >= Votes)
+            int bad = trials.Count - good;
+            if ((good >= votes && bad == 0) || good >= Votes || bad >= Votes)
             {
-                return good >= Votes;
+                return good > bad;
             }
 
             if (await TryAsync(step, seconds).ConfigureAwait(false) is not { } trial)

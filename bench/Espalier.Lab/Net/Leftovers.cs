@@ -36,6 +36,7 @@ internal static class Leftovers
             removed.Add($"folder {name}");
         }
 
+        Measuring.AllocationProbe.RemoveLeftovers();
         return removed;
     }
 

@@ -1,4 +1,4 @@
-using Espalier.Lab.Hosts;
+using Espalier.Lab.Cli;
 
 namespace Espalier.Lab.Subjects;
 
@@ -30,7 +30,7 @@ internal static class SubjectCatalog
                 ("wireguard-go", null) => [new WireguardGoSubject()],
                 ("direct", null) => [new DirectSubject()],
                 ("xfrm", null) => [new XfrmSubject()],
-                _ => throw new LabException($"there is no subject '{word}'; there are {string.Join(", ", Names)}, espalier:ENGINE, espalier:jit and ceiling:{string.Join('|', _ceilings)}"),
+                _ => throw new UsageException($"there is no subject '{word}'; there are {string.Join(", ", Names)}, espalier:ENGINE, espalier:jit and ceiling:{string.Join('|', _ceilings)}"),
             });
         }
 
