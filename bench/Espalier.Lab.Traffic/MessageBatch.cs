@@ -10,7 +10,10 @@ internal sealed unsafe class MessageBatch
     /// <summary>Datagrams a call.</summary>
     internal const int Count = 64;
 
-    private const int EINTR = 4, EAGAIN = 11, ENOBUFS = 105, ECONNREFUSED = 111, MSG_WAITFORONE = 0x10000;
+    private const int MSG_WAITFORONE = 0x10000;
+
+    // A full queue, a peer that does not listen, and the ways in which a tunnel that died shows: none of them ends a load.
+    private const int EPERM = 1, EINTR = 4, EAGAIN = 11, EACCES = 13, EINVAL = 22, ENETDOWN = 100, ENETUNREACH = 101, ENOBUFS = 105, ECONNREFUSED = 111, EHOSTUNREACH = 113;
 
     private readonly int _size;
     private readonly byte[] _bytes;
@@ -57,5 +60,5 @@ internal sealed unsafe class MessageBatch
     }
 
     private static int Harmless(int error) =>
-        error is EINTR or EAGAIN or ENOBUFS or ECONNREFUSED ? 0 : throw new SocketException(error);
+        error is EPERM or EINTR or EAGAIN or EACCES or EINVAL or ENETDOWN or ENETUNREACH or ENOBUFS or ECONNREFUSED or EHOSTUNREACH ? 0 : throw new SocketException(error);
 }

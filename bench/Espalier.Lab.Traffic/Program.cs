@@ -33,7 +33,19 @@ Command Action(string name, string description, Option[] options, Action<ParseRe
         command.Options.Add(option);
     }
 
-    command.SetAction(run);
+    command.SetAction(parsed =>
+    {
+        try
+        {
+            run(parsed);
+            return 0;
+        }
+        catch (SocketException exception)
+        {
+            Console.Error.WriteLine($"espalier-lab-traffic: {name}: {exception.Message}");
+            return 1;
+        }
+    });
     return command;
 }
 

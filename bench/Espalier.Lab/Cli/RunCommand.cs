@@ -64,6 +64,7 @@ internal static class RunCommand
         var settings = resumed?.Settings ?? Settings(parsed);
         var experiments = ExperimentCatalog.Parse(resumed?.Experiments ?? [.. parsed.GetValue(_experiments) ?? []]);
         string[] words = [.. (parsed.GetValue(_subjects) ?? []).SelectMany(word => word.Split(',', StringSplitOptions.RemoveEmptyEntries))];
+        await SubjectCatalog.ParseAsync(words, cancellation).ConfigureAwait(false); // a wrong name is said before anything is built
         Check();
         if (!parsed.GetValue(_noPublish))
         {

@@ -14,5 +14,5 @@ internal static class ExperimentCatalog
     public static IReadOnlyList<Experiment> Parse(IReadOnlyList<string> names) => names.Count == 0
         ? All
         : [.. names.Distinct().Select(name => Array.Find(All, e => e.Name == name)
-            ?? throw new UsageException($"there is no experiment '{name}'; there are {string.Join(", ", All.Select(e => e.Name))}"))];
+            ?? throw new UsageException(name.StartsWith('-') ? $"there is no option {name}" : $"there is no experiment '{name}'; there are {string.Join(", ", All.Select(e => e.Name))}"))];
 }

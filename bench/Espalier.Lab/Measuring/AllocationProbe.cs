@@ -48,8 +48,10 @@ internal sealed partial class AllocationProbe : IAsyncDisposable
         var counted = await Shell.TryAsync(
             ["perf", "stat", "-x", ",", .. events, "-p", $"{process}", "--", "sleep", seconds.ToString("R", CultureInfo.InvariantCulture)], cancellation).ConfigureAwait(false);
         var counts = counted.Error.Split('\n').Where(line => line.Contains(_group, StringComparison.Ordinal)).Select(line => line.Split(',')[0]).ToArray();
-        return counts.Length == _functions.Length && counts.All(count => long.TryParse(count, CultureInfo.InvariantCulture, out _))
-            ? counts.Sum(count => long.Parse(count, CultureInfo.InvariantCulture))
+
+        // A process that did not run at all was `<not counted>`.
+        return counts.Length == _functions.Length && counts.All(count => count == "<not counted>" || long.TryParse(count, CultureInfo.InvariantCulture, out _))
+            ? counts.Sum(count => count[0] == '<' ? 0 : long.Parse(count, CultureInfo.InvariantCulture))
             : throw new LabException($"perf stat counted nothing: {counted.OneLine}");
     }
 

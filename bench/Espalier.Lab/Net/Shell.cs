@@ -23,8 +23,7 @@ internal static class Shell
         {
             if (input is not null)
             {
-                await process.StandardInput.WriteAsync(input).ConfigureAwait(false);
-                process.StandardInput.Close();
+                await FeedAsync(process, input).ConfigureAwait(false);
             }
 
             await process.WaitForExitAsync(cancellation).ConfigureAwait(false);
@@ -36,6 +35,19 @@ internal static class Shell
         }
 
         return new ShellResult(process.ExitCode, await output.ConfigureAwait(false), await error.ConfigureAwait(false));
+    }
+
+    private static async Task FeedAsync(Process process, string input)
+    {
+        try
+        {
+            await process.StandardInput.WriteAsync(input).ConfigureAwait(false);
+            process.StandardInput.Close();
+        }
+        catch (IOException)
+        {
+            // It has ended before it read all: its exit code and output say why.
+        }
     }
 
     /// <summary>Runs a program that must succeed; returns its output.</summary>

@@ -64,7 +64,10 @@ internal static class ResultTables
                 name = "";
             }
 
-            table.AddEmptyRow();
+            if (metric.Count() > 1)
+            {
+                table.AddEmptyRow();
+            }
         }
 
         return table;

@@ -8,6 +8,9 @@ namespace Espalier.Lab.Subjects;
 /// <summary>strongSwan's charon with kernel-libipsec from Debian on both hosts, IKEv2 with a shared key, ESP aes128gcm16.</summary>
 internal sealed class LibipsecSubject() : Subject("libipsec", "")
 {
+    /// <summary>Number of the unused network of the CHILD_SA that shows whether IKE still answers.</summary>
+    private const int Probe = 65535;
+
     private const string Charon = "/usr/sbin/charon-systemd", Plugin = "/usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so";
 
     /// <inheritdoc/>
@@ -28,6 +31,8 @@ internal sealed class LibipsecSubject() : Subject("libipsec", "")
     {
         foreach (var (host, other) in ((NetHost, NetHost)[])[(bed.Moon, bed.Sun), (bed.Sun, bed.Moon)])
         {
+            // kernel-libipsec installs a policy only where the host has an address in it.
+            await host.IpBatchAsync(string.Concat(AllUnused(host, options.Associations).Select(prefix => $"addr add {prefix} dev lo\n")), cancellation).ConfigureAwait(false);
             Directory.CreateDirectory(host.File("swanctl"));
             await File.WriteAllTextAsync(host.File("strongswan.conf"), Strongswan(host), cancellation).ConfigureAwait(false);
             await File.WriteAllTextAsync(host.File("swanctl/swanctl.conf"), Connections(host, other, options.Associations), cancellation).ConfigureAwait(false);
@@ -45,10 +50,10 @@ internal sealed class LibipsecSubject() : Subject("libipsec", "")
         for (int i = 0; i < options.Associations; i++)
         {
             string child = i == options.Associations / 2 ? "c" : string.Create(CultureInfo.InvariantCulture, $"unused{i}");
-            lines.AppendLine(CultureInfo.InvariantCulture, $"swanctl --initiate --child {child} --uri unix://{bed.Moon.File("vici")} >/dev/null || exit 1");
+            lines.AppendLine(CultureInfo.InvariantCulture, $"swanctl --initiate --child {child} --uri unix://{bed.Moon.File("vici")} >$OUT 2>&1 || {{ cat $OUT; exit 1; }}");
         }
 
-        await Shell.RunAsync(["env", $"SWANCTL_DIR={bed.Moon.File("swanctl")}", .. bed.Moon.Command("sh")], cancellation, lines.ToString()).ConfigureAwait(false);
+        await Shell.RunAsync(["env", $"SWANCTL_DIR={bed.Moon.File("swanctl")}", $"OUT={bed.Moon.File("initiate")}", .. bed.Moon.Command("sh")], cancellation, lines.ToString()).ConfigureAwait(false);
     }
 
     /// <inheritdoc/>
@@ -95,7 +100,7 @@ internal sealed class LibipsecSubject() : Subject("libipsec", "")
         void Child(string name, string here, string there) => children.AppendLine(CultureInfo.InvariantCulture,
             $"    {name} {{ local_ts = {here}\n      remote_ts = {there}\n      esp_proposals = aes128gcm16 }}");
         Child("c", $"{host.InnerPrefix},{host.InnerPrefix6}", $"{other.InnerPrefix},{other.InnerPrefix6}");
-        Child("probe", Unused(host, 65535), Unused(other, 65535));
+        Child("probe", Unused(host, Probe), Unused(other, Probe));
         for (int i = 0; i < associations; i++)
         {
             if (i != associations / 2)
@@ -118,6 +123,9 @@ internal sealed class LibipsecSubject() : Subject("libipsec", "")
 
             """;
     }
+
+    private static IEnumerable<string> AllUnused(NetHost host, int associations) =>
+        Enumerable.Range(0, associations).Where(i => i != associations / 2).Append(Probe).Select(i => Unused(host, i));
 
     private static string Unused(NetHost host, int index) =>
         string.Create(CultureInfo.InvariantCulture, $"172.{(host.Name == "moon" ? 16 : 24)}.{(index >> 8) & 255}.{index & 255}/32");
