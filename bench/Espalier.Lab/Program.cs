@@ -19,7 +19,7 @@ var root = new RootCommand("The Espalier lab: what IPsec in userland costs, meas
 var parsed = root.Parse(args);
 if (args.Length > 0 && parsed.Errors.Count > 0)
 {
-    Console.Error.WriteLine($"espalier-lab: {parsed.Errors[0].Message.ReplaceLineEndings(" ")} (--help says more)");
+    Console.Error.WriteLine($"espalier-lab: {parsed.Errors[^1].Message.ReplaceLineEndings(" ")} (--help says more)");
     return 2;
 }
 

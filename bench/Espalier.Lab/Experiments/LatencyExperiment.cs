@@ -53,5 +53,5 @@ internal sealed class LatencyExperiment : Experiment
             $"{load}, distribution", "µs", new Axis("share of probes", "", shares), [.. shares.Select(share => SampleStatistics.Percentile(times, share))], ("lost", lost));
     }
 
-    private static double Length(LabSettings settings) => Math.Max(2, settings.Seconds);
+    private static double Length(LabSettings settings) => Math.Max(1, settings.Seconds);
 }
