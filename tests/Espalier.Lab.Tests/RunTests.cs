@@ -12,7 +12,7 @@ public sealed class TcpAndMemoryRunTests : RunTest
     [Fact]
     public void Run_Tcp_Latency_Memory_Scale_MeasuresBothSubjects()
     {
-        var results = Measure("tcp", "latency", "memory", "scale");
+        var results = Measure(Both, "tcp", "latency", "memory", "scale");
         Assert.All((string[])["direct", "espalier"], subject => Assert.All(
             (string[])["one stream", "four streams both ways", "processor time of one stream"], metric => Present(results, "tcp", subject, metric)));
         Present(results, "latency", "espalier", "idle, 99 %");
@@ -29,7 +29,7 @@ public sealed class UdpRunTests : RunTest
     [Fact]
     public void Run_Udp_FindsRatesForBothSubjects()
     {
-        var results = Measure("udp");
+        var results = Measure(Both, "udp");
         Assert.All((string[])["direct", "espalier"], subject => Assert.All(
             (string[])["64 B, zero loss", "64 B, 0.1 % loss", "64 B, strictly zero loss", "64 B, flood offered", "1300 B, flood arrives"],
             metric => Present(results, "udp", subject, metric)));
@@ -41,7 +41,7 @@ public sealed class ClaimRunTests : RunTest
     [Fact]
     public void Run_Buffering_Oom_Lockup_Surface_MeasuresTheDaemon()
     {
-        var results = Measure("buffering", "oom", "lockup", "surface");
+        var results = Measure(Both, "buffering", "oom", "lockup", "surface");
         Present(results, "buffering", "espalier", "outbound, allocator calls");
         Present(results, "buffering", "espalier", "memory against offered load");
         Present(results, "oom", "espalier", "64 MiB, 100 %: until the OOM killer");
@@ -103,6 +103,8 @@ public sealed class InterruptedRunTests
 /// <summary>What the short runs share.</summary>
 public abstract class RunTest : IDisposable
 {
+    private protected const string Both = "direct,espalier:system";
+
     private readonly string _folder = Directory.CreateTempSubdirectory("espalier-lab-run").FullName;
 
     public void Dispose()
@@ -111,12 +113,12 @@ public abstract class RunTest : IDisposable
         GC.SuppressFinalize(this);
     }
 
-    private protected ResultFile Measure(params string[] experiments)
+    private protected ResultFile Measure(string subjects, params string[] experiments)
     {
         LabProgram.Need();
         string json = Path.Combine(_folder, "results.json");
         var (code, output, error) = LabProgram.Run(
-            ["run", .. experiments, "--subjects", "direct,espalier:system", "--seconds", "0.2", "--repeat", "1", "--no-publish", "--socket-buffer", "0", "--seed", "1",
+            ["run", .. experiments, "--subjects", subjects, "--seconds", "0.2", "--repeat", "1", "--no-publish", "--socket-buffer", "0", "--seed", "1",
                 "--json", json, "--report", Path.Combine(_folder, "report")]);
         Assert.True(code == 0, output + error);
         Assert.True(File.Exists(Path.Combine(_folder, "report", "report.html")));
