@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Espalier.Lab.Cli;
 using Espalier.Lab.Hosts;
 using Espalier.Lab.Quick;
 
@@ -8,6 +9,19 @@ agent.SetAction(async _ => await new HostAgent(new LocalHost(), Console.In, Cons
 var root = new RootCommand("The Espalier lab: what IPsec in userland costs, measured on real programs.")
 {
     QuickCommand.Create(),
+    RunCommand.Create(),
+    ListCommand.Create(),
+    CompareCommand.Create(),
+    ReportCommand.Create(),
     agent,
 };
-return await root.Parse(args).InvokeAsync().ConfigureAwait(false);
+
+var parsed = root.Parse(args);
+if (args.Length > 0 && parsed.Errors.Count > 0)
+{
+    Console.Error.WriteLine($"espalier-lab: {parsed.Errors[^1].Message.ReplaceLineEndings(" ")} (--help says more)");
+    return 2;
+}
+
+// Ctrl-C cancels; removing namespaces, processes and control groups takes a moment.
+return await parsed.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = TimeSpan.FromSeconds(30) }).ConfigureAwait(false);

@@ -1,0 +1,37 @@
+using System.Text.Json.Serialization;
+
+namespace Espalier.Lab.Traffic;
+
+/// <summary>First line of everything that listens.</summary>
+internal sealed record Listening(int Port);
+
+/// <summary>Clock ticks of /proc/stat: all processors, all processes.</summary>
+internal sealed record ProcessorTicks(long Busy, long SoftIrq, long Total);
+
+/// <summary>What a paced or unpaced sender did. Scheduled is 0 without pacing.</summary>
+internal sealed record UdpSent(long Packets, long Scheduled, double Seconds);
+
+/// <summary>What a sink saw: in all, and within the window; Overflows is what its own socket queue dropped.</summary>
+internal sealed record UdpReceived(long Packets, long Bytes, long Reordered, long Overflows, long WindowPackets, double WindowSeconds, ProcessorTicks Processor);
+
+/// <summary>What TCP streams brought within the window.</summary>
+internal sealed record TcpReceived(long Bytes, double Seconds, long[] BytesByStream, ProcessorTicks Processor);
+
+/// <summary>What TCP streams took in all.</summary>
+internal sealed record TcpSent(long Bytes, double Seconds);
+
+/// <summary>Round trips in microseconds, by probe, from the scheduled moment; null = lost.</summary>
+internal sealed record Probed(double?[] Microseconds);
+
+/// <summary>How late a thread with a period of 1 ms was woken, in microseconds, and how long it took to start a program, in milliseconds.</summary>
+internal sealed record Bystander(double P50, double P99, double Maximum, double[] WorstByTenth, double[] ProgramMilliseconds);
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
+[JsonSerializable(typeof(Listening))]
+[JsonSerializable(typeof(UdpSent))]
+[JsonSerializable(typeof(UdpReceived))]
+[JsonSerializable(typeof(TcpReceived))]
+[JsonSerializable(typeof(TcpSent))]
+[JsonSerializable(typeof(Probed))]
+[JsonSerializable(typeof(Bystander))]
+internal sealed partial class ResultJson : JsonSerializerContext;

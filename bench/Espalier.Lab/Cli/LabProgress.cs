@@ -1,0 +1,66 @@
+using System.Diagnostics;
+using Spectre.Console;
+
+namespace Espalier.Lab.Cli;
+
+/// <summary>Progress by estimated seconds: a bar with the time left on a terminal, a line a step on anything else.</summary>
+internal sealed class LabProgress
+{
+    private readonly ProgressTask? _bar;
+    private readonly Stopwatch _clock = Stopwatch.StartNew();
+    private readonly double _total;
+    private double _done, _step;
+
+    private LabProgress(double total, ProgressTask? bar) => (_total, _bar) = (total, bar);
+
+    /// <summary>Runs work under a progress display.</summary>
+    public static async Task RunAsync(double totalSeconds, Func<LabProgress, Task> work)
+    {
+        if (!AnsiConsole.Profile.Capabilities.Interactive || Console.IsOutputRedirected)
+        {
+            await work(new LabProgress(totalSeconds, null)).ConfigureAwait(false);
+            return;
+        }
+
+        await AnsiConsole.Progress().AutoClear(true)
+            .Columns(new TaskDescriptionColumn(), new ProgressBarColumn(), new PercentageColumn(), new SpinnerColumn())
+            .StartAsync(context => work(new LabProgress(totalSeconds, context.AddTask("…", maxValue: totalSeconds)))).ConfigureAwait(false);
+    }
+
+    /// <summary>A step begins that should take about so long.</summary>
+    public void Begin(string step, double seconds)
+    {
+        _step = seconds;
+        string text = $"{step}, {Left()} left";
+        if (_bar is null)
+        {
+            Console.Error.WriteLine($"espalier-lab: {text}");
+        }
+        else
+        {
+            _bar.Description = Markup.Escape(text);
+        }
+    }
+
+    /// <summary>The step has ended.</summary>
+    public void End()
+    {
+        _done += _step;
+        _bar?.Value = _done;
+    }
+
+    /// <summary>Seconds in words.</summary>
+    public static string Words(double seconds) => seconds switch
+    {
+        < 90 => $"{Math.Max(1, seconds):0} s",
+        < 5400 => $"{seconds / 60:0} min",
+        _ => $"{seconds / 3600:0.0} h",
+    };
+
+    // The estimate, corrected by how the steps so far have kept to it.
+    private string Left()
+    {
+        double pace = _done > 0 ? _clock.Elapsed.TotalSeconds / _done : 1;
+        return Words((_total - _done) * pace);
+    }
+}

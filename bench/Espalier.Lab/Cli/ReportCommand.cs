@@ -1,0 +1,25 @@
+using System.CommandLine;
+using Espalier.Lab.Reporting;
+using Espalier.Lab.Results;
+using Spectre.Console;
+
+namespace Espalier.Lab.Cli;
+
+/// <summary>`report`: draws saved results again.</summary>
+internal static class ReportCommand
+{
+    /// <summary>The command.</summary>
+    public static Command Create()
+    {
+        var files = new Argument<string[]>("FILE") { Description = "Result files; where two have the same measurement, the later one counts.", Arity = ArgumentArity.OneOrMore };
+        var folder = new Option<string>("--out") { Description = "Folder for report.html, report.md and figures/.", Required = true };
+        var command = new Command("report", "Writes the report of saved results, as one HTML page and as Markdown.") { files, folder };
+        command.SetAction((parsed, _) => CommandErrors.GuardAsync(() =>
+        {
+            Report.Write([.. parsed.GetValue(files)!.Select(ResultFile.Read)], parsed.GetValue(folder)!);
+            AnsiConsole.MarkupLineInterpolated($"Report: {Path.Combine(parsed.GetValue(folder)!, "report.html")}");
+            return Task.FromResult(0);
+        }));
+        return command;
+    }
+}

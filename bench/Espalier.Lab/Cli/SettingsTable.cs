@@ -1,0 +1,22 @@
+using System.Globalization;
+using Espalier.Lab.Experiments;
+using Espalier.Lab.Results;
+using Espalier.Lab.Subjects;
+using Spectre.Console;
+
+namespace Espalier.Lab.Cli;
+
+/// <summary>What is the same for every subject, said before a run.</summary>
+internal static class SettingsTable
+{
+    /// <summary>Prints it.</summary>
+    public static void Print(ResultFile results, IReadOnlyList<Subject> subjects, IReadOnlyList<Experiment> experiments, double estimate)
+    {
+        var s = results.Settings;
+        string buffers = s.SocketBuffer == 0 ? "as on this host" : string.Create(CultureInfo.InvariantCulture, $"{s.SocketBuffer:N0} bytes by default");
+        AnsiConsole.MarkupLineInterpolated($"Subjects: {string.Join(", ", subjects.Select(x => x.Label))}");
+        AnsiConsole.MarkupLineInterpolated($"Experiments: {string.Join(", ", experiments.Select(x => x.Name))}; about {LabProgress.Words(estimate)}");
+        AnsiConsole.MarkupLineInterpolated(
+            $"For every subject: loads of {s.Seconds} s after {s.WarmUp} s, queues of {s.QueueLength} packets, socket buffers {buffers}, pinning {s.Pinning}, order by seed {s.Seed}");
+    }
+}

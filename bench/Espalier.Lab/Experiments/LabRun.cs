@@ -1,0 +1,120 @@
+using Espalier.Lab.Cli;
+using Espalier.Lab.Hosts;
+using Espalier.Lab.Measuring;
+using Espalier.Lab.Net;
+using Espalier.Lab.Results;
+using Espalier.Lab.Subjects;
+
+namespace Espalier.Lab.Experiments;
+
+/// <summary>
+/// Runs experiments: for each, alternations in which every subject has its turn, in an order drawn anew. Each turn has a new bed and a new start
+/// of the subject, so that nothing is left of the one before. Results are written after each turn.
+/// </summary>
+internal sealed class LabRun(ResultFile results, IReadOnlyList<Experiment> experiments, IReadOnlyList<Subject> subjects, string? path)
+{
+    private const double StartSeconds = 2.5, IdleSeconds = 1, SettleSeconds = 0.3;
+
+    /// <summary>One turn.</summary>
+    private sealed record Turn(Experiment Experiment, int Alternation, Subject Subject)
+    {
+        public string Key => $"{Experiment.Name}/{Alternation}/{Subject.Label}";
+    }
+
+    /// <summary>Estimate in seconds of what is not done yet.</summary>
+    public double EstimateSeconds() => Turns().Where(turn => !results.Done.Contains(turn.Key)).Sum(Estimate);
+
+    /// <summary>Runs all that is not done yet.</summary>
+    public async Task RunAsync(LabProgress progress, CancellationToken cancellation)
+    {
+        using var defaults = SocketDefaults.Set(results.Settings.SocketBuffer);
+        foreach (var turn in Turns().Where(turn => !results.Done.Contains(turn.Key)).ToArray())
+        {
+            cancellation.ThrowIfCancellationRequested();
+            progress.Begin($"{turn.Experiment.Name} {turn.Alternation + 1}/{Repeat(turn.Experiment)} {turn.Subject.Label}", Estimate(turn));
+            await RunAsync(turn, cancellation).ConfigureAwait(false);
+            results.Done.Add(turn.Key);
+            if (path is not null)
+            {
+                results.Write(path);
+            }
+
+            progress.End();
+        }
+    }
+
+    private static double Estimate(Turn turn, LabSettings settings) =>
+        turn.Experiment.EstimateSeconds(settings, turn.Subject) + (turn.Experiment.StartsSubject ? StartSeconds + IdleSeconds : 0);
+
+    private double Estimate(Turn turn) => Estimate(turn, results.Settings);
+
+    private int Repeat(Experiment experiment) => results.Settings.Repeat ?? experiment.Repeat(results.Settings);
+
+    private IEnumerable<Turn> Turns()
+    {
+        foreach (var experiment in experiments)
+        {
+            var random = new Random(results.Seed);
+            Subject[] order = [.. subjects.Where(experiment.Applies)];
+            for (int alternation = 0; alternation < Repeat(experiment); alternation++)
+            {
+                random.Shuffle(order);
+                foreach (var subject in order)
+                {
+                    yield return new Turn(experiment, alternation, subject);
+                }
+            }
+        }
+    }
+
+    private async Task RunAsync(Turn turn, CancellationToken cancellation)
+    {
+        await using var bed = await Testbed.CreateAsync(results.Settings, cancellation).ConfigureAwait(false);
+        var trial = new Trial(results, turn.Experiment.Name, turn.Alternation, turn.Subject, bed, cancellation);
+        try
+        {
+            if (turn.Experiment.StartsSubject)
+            {
+                await turn.Subject.StartAsync(bed, new StartOptions(), cancellation).ConfigureAwait(false);
+                await SettleAsync(trial, cancellation).ConfigureAwait(false);
+            }
+
+            await turn.Experiment.RunAsync(trial, cancellation).ConfigureAwait(false);
+        }
+        catch (LabException exception)
+        {
+            string died = turn.Experiment.StartsSubject && turn.Subject.HasProcesses && trial.Processes().Count() < 2 ? " (a daemon has ended)" : "";
+            trial.Fail(exception.Message + died);
+        }
+        finally
+        {
+            await turn.Subject.StopAsync().ConfigureAwait(false);
+        }
+    }
+
+    private async Task SettleAsync(Trial trial, CancellationToken cancellation)
+    {
+        int length = results.Settings.QueueLength;
+        var (device, mtu) = await trial.Bed.EqualiseQueuesAsync(length, cancellation).ConfigureAwait(false);
+        trial.Setting["device"] = device;
+        trial.Setting["mtu"] = mtu;
+        trial.Setting["txqueuelen"] = length;
+        trial.Setting["receiveBuffers"] = await ReceiveBuffersAsync(trial.Bed.Sun, cancellation).ConfigureAwait(false);
+        await Task.Delay(TimeSpan.FromSeconds(SettleSeconds), cancellation).ConfigureAwait(false);
+        double idle = results.Settings.Seconds < IdleSeconds ? results.Settings.Seconds : IdleSeconds;
+        trial.IdleTicks = await ProcessorTime.BaselineAsync(idle, cancellation).ConfigureAwait(false);
+    }
+
+    // What the UDP sockets of the subject really have: programs ask for what they like.
+    private static async Task<string> ReceiveBuffersAsync(NetHost host, CancellationToken cancellation)
+    {
+        if (!Shell.Has("ss"))
+        {
+            return "unknown: no ss here";
+        }
+
+        var sockets = await Shell.TryAsync(host.Command("ss", "-uanmH"), cancellation).ConfigureAwait(false);
+        var sizes = sockets.Output.Split(',', '(').Where(part => part.StartsWith("rb", StringComparison.Ordinal)).Select(part => part[2..]).Distinct();
+        return string.Join(' ', sizes);
+    }
+}

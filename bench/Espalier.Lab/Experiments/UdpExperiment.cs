@@ -1,0 +1,88 @@
+using Espalier.Lab.Measuring;
+using Espalier.Lab.Subjects;
+
+namespace Espalier.Lab.Experiments;
+
+/// <summary>Zero-loss rates and what a flood leaves, for small and large datagrams. Bytes are those of UDP payload.</summary>
+internal sealed class UdpExperiment : Experiment
+{
+    private const double ZeroLoss = 1e-5, PartialLoss = 1e-3, Start = 20_000;
+    private static readonly int[] _sizes = [64, 1300];
+
+    /// <inheritdoc/>
+    public override string Name => "udp";
+
+    /// <inheritdoc/>
+    public override string Claim => "C6";
+
+    /// <inheritdoc/>
+    public override string Sentence => "It is slow.";
+
+    /// <inheritdoc/>
+    public override string Description => "highest rate of 64-byte and 1,300-byte datagrams without loss (RFC 2544 style), and what arrives of a flood";
+
+    /// <inheritdoc/>
+    public override int Repeat(LabSettings settings) => settings.Full ? 9 : 1;
+
+    /// <inheritdoc/>
+    public override double EstimateSeconds(LabSettings settings, Subject subject)
+    {
+        double steps = 4 + Math.Log2(Math.Log(2) / Math.Log(settings.Resolution));
+        return _sizes.Length * ((steps * 3 * (settings.TrialSeconds + 0.7)) + (5 * (settings.ConfirmSeconds + 0.7)) + settings.Seconds + settings.WarmUp + 1);
+    }
+
+    /// <inheritdoc/>
+    public override async Task RunAsync(Trial trial, CancellationToken cancellation)
+    {
+        foreach (int size in _sizes)
+        {
+            double zeroLoss = await SearchAsync(trial, size).ConfigureAwait(false);
+            await FloodAsync(trial, size, zeroLoss).ConfigureAwait(false);
+            await trial.RestAsync().ConfigureAwait(false);
+        }
+    }
+
+    private static async Task<double> SearchAsync(Trial trial, int size)
+    {
+        var settings = trial.Settings;
+        async Task<RateTrial> RunAsync(double rate, double seconds)
+        {
+            var load = await trial.Loads.UdpAsync(size, rate, seconds).ConfigureAwait(false);
+            if (load.Received.Packets < load.Sent.Packets)
+            {
+                await trial.RestAsync().ConfigureAwait(false); // an unbounded queue holds what was lost, and would meet the next trial
+            }
+
+            return new RateTrial(rate, seconds, load.Sent.Scheduled, load.Sent.Packets, load.Received.Packets);
+        }
+
+        var search = new RateSearch(new RateSearchOptions(Start, settings.Resolution, settings.TrialSeconds, settings.ConfirmSeconds), RunAsync);
+        var zero = await search.FindAsync(ZeroLoss).ConfigureAwait(false);
+        var partial = await search.FindAsync(PartialLoss, zero).ConfigureAwait(false);
+        var strict = await search.FindAsync(0, zero).ConfigureAwait(false);
+        foreach (var (name, share, finding) in ((string, double, RateFinding)[])
+            [("zero loss", ZeroLoss, zero), ("0.1 % loss", PartialLoss, partial), ("strictly zero loss", 0, strict)])
+        {
+            trial.Record(
+                $"{size} B, {name}", "packets/s", finding.Rate, ("payloadBytes", size), ("lossAtMost", share), ("generatorLimited", finding.GeneratorLimited),
+                ("trialSeconds", settings.TrialSeconds), ("confirmSeconds", settings.ConfirmSeconds), ("resolution", settings.Resolution),
+                ("trials", search.Trials.Count()), ("voidTrials", search.Voided), ("graceSeconds", settings.Grace));
+        }
+
+        return zero.Rate;
+    }
+
+    private static async Task FloodAsync(Trial trial, int size, double zeroLoss)
+    {
+        var settings = trial.Settings;
+        var flood = await trial.Loads.UdpAsync(size, 0, settings.Seconds + settings.WarmUp, settings.WarmUp).ConfigureAwait(false);
+        double offered = flood.Sent.Packets / flood.Sent.Seconds;
+        double arrived = flood.Received.WindowSeconds > 0 ? flood.Received.WindowPackets / flood.Received.WindowSeconds : 0;
+        trial.Record($"{size} B, flood offered", "packets/s", offered, ("payloadBytes", size));
+        trial.Record($"{size} B, flood arrives", "packets/s", arrived, ("payloadBytes", size), ("sinkOverflows", flood.Received.Overflows), ("reordered", flood.Received.Reordered));
+        if (zeroLoss > 0)
+        {
+            trial.Record($"{size} B, flood arrives over zero loss", "ratio", arrived / zeroLoss, ("payloadBytes", size));
+        }
+    }
+}

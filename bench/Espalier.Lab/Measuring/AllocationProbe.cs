@@ -1,0 +1,81 @@
+using System.Globalization;
+using System.Text.RegularExpressions;
+using Espalier.Lab.Hosts;
+using Espalier.Lab.Net;
+
+namespace Espalier.Lab.Measuring;
+
+/// <summary>
+/// Counts calls of the C library's allocator in a running process, by uprobes: the kernel counts, the process is not stopped, but each call costs it a
+/// trap, so nothing is timed meanwhile.
+/// </summary>
+internal sealed partial class AllocationProbe : IAsyncDisposable
+{
+    private const string TraceFolder = "/sys/kernel/tracing", Events = TraceFolder + "/uprobe_events", Stem = "espalier_lab_";
+    private static readonly string[] _functions = ["malloc", "calloc", "realloc"];
+    private readonly string _group = string.Create(CultureInfo.InvariantCulture, $"{Stem}{Environment.ProcessId}");
+
+    private AllocationProbe()
+    {
+    }
+
+    /// <summary>Null if this machine can do it, else why not.</summary>
+    public static string? WhatIsMissing() => !Shell.Has("perf") ? "perf is missing: apt-get install linux-perf" : !Directory.Exists(TraceFolder) ? "the kernel has no tracefs" : null;
+
+    /// <summary>Sets the probes in the C library that <paramref name="process"/> has loaded; mounts tracefs where it is not.</summary>
+    public static async Task<AllocationProbe> StartAsync(int process, CancellationToken cancellation)
+    {
+        if (!File.Exists(Events))
+        {
+            await Shell.RunAsync($"mount -t tracefs tracefs {TraceFolder}", cancellation).ConfigureAwait(false);
+        }
+
+        string library = File.ReadLines($"/proc/{process}/maps").Select(line => line.Split(' ')[^1]).FirstOrDefault(path => LibC().IsMatch(path))
+            ?? throw new LabException("the process has no C library loaded");
+        var probe = new AllocationProbe();
+        foreach (string function in _functions)
+        {
+            await Shell.RunAsync(["perf", "probe", "-q", "-x", library, $"{probe._group}:{function}={function}"], cancellation).ConfigureAwait(false);
+        }
+
+        return probe;
+    }
+
+    /// <summary>Calls in <paramref name="process"/> within <paramref name="seconds"/>.</summary>
+    public async Task<long> CountAsync(int process, double seconds, CancellationToken cancellation)
+    {
+        string[] events = [.. _functions.SelectMany(function => (string[])["-e", $"{_group}:{function}"])];
+        var counted = await Shell.TryAsync(
+            ["perf", "stat", "-x", ",", .. events, "-p", $"{process}", "--", "sleep", seconds.ToString("R", CultureInfo.InvariantCulture)], cancellation).ConfigureAwait(false);
+        var counts = counted.Error.Split('\n').Where(line => line.Contains(_group, StringComparison.Ordinal)).Select(line => line.Split(',')[0]).ToArray();
+
+        // A process that did not run at all was `<not counted>`.
+        return counts.Length == _functions.Length && counts.All(count => count == "<not counted>" || long.TryParse(count, CultureInfo.InvariantCulture, out _))
+            ? counts.Sum(count => count[0] == '<' ? 0 : long.Parse(count, CultureInfo.InvariantCulture))
+            : throw new LabException($"perf stat counted nothing: {counted.OneLine}");
+    }
+
+    /// <summary>Removes probes that dead labs left.</summary>
+    public static void RemoveLeftovers()
+    {
+        if (File.Exists(Events))
+        {
+            foreach (string line in File.ReadAllLines(Events).Where(line => line.Contains($":{Stem}", StringComparison.Ordinal)))
+            {
+                string name = line.Split(' ')[0].Split(':')[1];
+                string pid = name[Stem.Length..].Split('/')[0];
+                if (Leftovers.IsOrphan($"{Leftovers.Stem}{pid}"))
+                {
+                    File.AppendAllText(Events, $"-:{name}\n");
+                }
+            }
+        }
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync() =>
+        await Shell.TryAsync(["perf", "probe", "-q", "-d", $"{_group}:*"], CancellationToken.None).ConfigureAwait(false);
+
+    [GeneratedRegex(@"/libc[.-].*\.so|/libc\.so\.6")]
+    private static partial Regex LibC();
+}

@@ -1,0 +1,94 @@
+namespace Espalier.Lab.Measuring;
+
+/// <summary>A value with the interval that holds the true one with 95 % probability; no interval where there were fewer than three samples.</summary>
+internal sealed record Estimate(double Value, double? Low, double? High, int Samples)
+{
+    /// <summary>True if <paramref name="value"/> is inside the interval, or nothing can be said.</summary>
+    public bool Covers(double value) => Low is null || High is null || (value >= Low && value <= High);
+}
+
+/// <summary>Medians, percentiles and their bootstrap intervals.</summary>
+internal static class SampleStatistics
+{
+    private const int Resamples = 10_000, FewestForInterval = 3;
+
+    /// <summary>The middle value; of two, their mean.</summary>
+    public static double Median(IReadOnlyCollection<double> values)
+    {
+        double[] sorted = [.. values.Order()];
+        return SortedMedian(sorted);
+    }
+
+    /// <summary>The smallest value that at least <paramref name="share"/> of all do not exceed (nearest rank).</summary>
+    public static double Percentile(IReadOnlyCollection<double> values, double share)
+    {
+        ArgumentOutOfRangeException.ThrowIfZero(values.Count);
+        double[] sorted = [.. values.Order()];
+        return sorted[Math.Clamp((int)Math.Ceiling(share * sorted.Length) - 1, 0, sorted.Length - 1)];
+    }
+
+    /// <summary>Median of the samples, with its interval.</summary>
+    public static Estimate MedianOf(IReadOnlyList<double> samples, int seed) => Bootstrap(samples, seed);
+
+    /// <summary>Median of a[i] / b[i] over the alternations in which both were measured; null if there is none.</summary>
+    public static Estimate? PairedRatio(IReadOnlyList<double?> a, IReadOnlyList<double?> b, int seed)
+    {
+        double[] ratios = [.. a.Zip(b).Where(pair => pair is ({ }, { } and not 0)).Select(pair => pair.First!.Value / pair.Second!.Value).Where(double.IsFinite)];
+        return ratios.Length == 0 ? null : Bootstrap(ratios, seed);
+    }
+
+    /// <summary>Median of a over median of b of two runs whose samples do not belong together in pairs.</summary>
+    public static Estimate UnpairedRatio(IReadOnlyList<double> a, IReadOnlyList<double> b, int seed)
+    {
+        double value = Median([.. a]) / Median([.. b]);
+        if (a.Count < FewestForInterval || b.Count < FewestForInterval)
+        {
+            return new Estimate(value, null, null, Math.Min(a.Count, b.Count));
+        }
+
+        var random = new Random(seed);
+        return Interval(value, Math.Min(a.Count, b.Count), () => Resample(a, random) / Resample(b, random));
+    }
+
+    private static Estimate Bootstrap(IReadOnlyList<double> samples, int seed)
+    {
+        double value = Median([.. samples]);
+        if (samples.Count < FewestForInterval)
+        {
+            return new Estimate(value, null, null, samples.Count);
+        }
+
+        var random = new Random(seed);
+        return Interval(value, samples.Count, () => Resample(samples, random));
+    }
+
+    private static Estimate Interval(double value, int samples, Func<double> draw)
+    {
+        double[] medians = new double[Resamples];
+        for (int i = 0; i < Resamples; i++)
+        {
+            medians[i] = draw();
+        }
+
+        Array.Sort(medians);
+        return new Estimate(value, medians[(int)(Resamples * 0.025)], medians[(int)(Resamples * 0.975)], samples);
+    }
+
+    private static double Resample(IReadOnlyList<double> samples, Random random)
+    {
+        Span<double> drawn = stackalloc double[samples.Count];
+        for (int i = 0; i < drawn.Length; i++)
+        {
+            drawn[i] = samples[random.Next(samples.Count)];
+        }
+
+        drawn.Sort();
+        return SortedMedian(drawn);
+    }
+
+    private static double SortedMedian(ReadOnlySpan<double> sorted)
+    {
+        ArgumentOutOfRangeException.ThrowIfZero(sorted.Length);
+        return sorted.Length % 2 == 1 ? sorted[sorted.Length / 2] : (sorted[(sorted.Length / 2) - 1] + sorted[sorted.Length / 2]) / 2;
+    }
+}

@@ -1,0 +1,66 @@
+using Espalier.Lab.Measuring;
+using Espalier.Lab.Results;
+
+namespace Espalier.Lab.Reporting;
+
+/// <summary>One goal as measured.</summary>
+internal sealed record GoalRow(string Variant, string Measure, string Against, Estimate Ratio, double Goal, bool AtLeast)
+{
+    /// <summary>True if the median holds.</summary>
+    public bool Holds => AtLeast ? Ratio.Value >= Goal : Ratio.Value <= Goal;
+}
+
+/// <summary>What Espalier must reach against the other subjects, and whether a result file shows it.</summary>
+internal static class GoalTable
+{
+    private sealed record Goal(string Experiment, string Metric, string Against, double Value, bool AtLeast = true, string? Engine = null, string? OverMetric = null);
+
+    private static readonly Goal[] _goals =
+    [
+        new("tcp", "one stream", "libipsec", 15, Engine: "ipsec-mb"),
+        new("tcp", "one stream", "ceiling", 0.85, Engine: "ipsec-mb"),
+        new("tcp", "one stream", "libipsec", 8, Engine: "system"),
+        new("tcp", "one stream", "libipsec", 10, Engine: "openssl"),
+        new("tcp", "four streams both ways", "libipsec", 12, Engine: "ipsec-mb"),
+        new("tcp", "processor time of one stream", "libipsec", 1.0 / 12, AtLeast: false, Engine: "ipsec-mb"),
+        new("udp", "64 B, zero loss", "libipsec", 4, Engine: "ipsec-mb"),
+        new("udp", "64 B, zero loss", "ceiling", 0.85, Engine: "ipsec-mb"),
+        new("udp", "64 B, flood arrives over zero loss", "itself", 0.7, Engine: "ipsec-mb"),
+        new("udp", "64 B, flood arrives over zero loss", "ceiling", 1, Engine: "ipsec-mb"),
+        new("udp", "1300 B, zero loss", "libipsec", 6, Engine: "ipsec-mb"),
+        new("latency", "under TCP, 99 %", "libipsec", 1, AtLeast: false, Engine: "ipsec-mb"),
+        new("memory", "TCP, peak over idle", "itself", 1.1, AtLeast: false),
+        new("memory", "UDP flood, 64 B, peak over idle", "itself", 1.1, AtLeast: false),
+        new("memory", "UDP flood, 1300 B, peak over idle", "itself", 1.1, AtLeast: false),
+    ];
+
+    /// <summary>The goals whose measurements are there. An engine's goal is shown for the engine only, the others for every published variant.</summary>
+    public static IEnumerable<GoalRow> Evaluate(ResultFile results)
+    {
+        foreach (var goal in _goals)
+        {
+            foreach (var ours in results.Measurements.Where(m => m.Subject == "espalier" && m.Variant != "jit" && m.Experiment == goal.Experiment && m.Metric == goal.Metric))
+            {
+                if ((goal.Engine is null || goal.Engine == ours.Variant) && Ratio(results, goal, ours) is { } ratio)
+                {
+                    yield return new GoalRow(ours.Variant, $"{goal.Experiment}: {goal.Metric}", goal.Against, ratio, goal.Value, goal.AtLeast);
+                }
+            }
+        }
+    }
+
+    private static Estimate? Ratio(ResultFile results, Goal goal, Measurement ours)
+    {
+        if (goal.Against == "itself")
+        {
+            double[] present = ours.Present;
+            return present.Length == 0 ? null : SampleStatistics.MedianOf(present, results.Seed);
+        }
+
+        // The best ceiling with the same crypto.
+        var other = results.Measurements
+            .Where(m => m.Subject == goal.Against && m.Experiment == goal.Experiment && m.Metric == goal.Metric && (goal.Against != "ceiling" || m.Variant.StartsWith("gcm", StringComparison.Ordinal)))
+            .OrderByDescending(m => m.Value).FirstOrDefault();
+        return other is null ? null : SampleStatistics.PairedRatio(ours.Samples, other.Samples, results.Seed);
+    }
+}

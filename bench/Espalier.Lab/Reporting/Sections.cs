@@ -1,0 +1,81 @@
+using Espalier.Lab.Measuring;
+using Espalier.Lab.Results;
+
+namespace Espalier.Lab.Reporting;
+
+/// <summary>A picture; its text alternative is within.</summary>
+internal sealed record Figure(string Title, string Svg);
+
+/// <summary>One claim: the sentence, what the data say, the pictures, the tables of its experiments and the command that repeats it.</summary>
+internal sealed record Section(string Claim, string Sentence, Verdict Verdict, IReadOnlyList<Figure> Figures, IReadOnlyList<string> Experiments, string Command);
+
+/// <summary>The sections of a report: for each claim what was measured of it.</summary>
+internal static class Sections
+{
+    /// <summary>Builds them.</summary>
+    public static IReadOnlyList<Section> Build(ResultFile f) =>
+    [
+        Section("C1", "It buffers each packet in memory.", Verdicts.Buffering(f), ["memory", "buffering"],
+            Lines(f, "memory", "over time", "Resident memory over time: idle, TCP, two floods, afterwards", "time, s", "MB", logX: false, logY: true),
+            Lines(f, "buffering", "memory against offered load", "Peak resident memory against offered load", "packets/s offered", "MB", logX: true, logY: true),
+            Bars(f, "buffering", "outbound, allocator calls", "Allocator calls for each outbound packet")),
+        Section("C2", "With too little processor it runs out of memory.", Verdicts.OutOfMemory(f), ["oom"], [.. Cages(f)]),
+        Section("C3", "That crashes the charon daemon.", Verdicts.Crash(f), []),
+        Section("C4", "It locks up the whole host.", Verdicts.Lockup(f), ["lockup"],
+            Bars(f, "lockup", "flood, delay 99 %", "How late a thread is woken during a flood, 99th percentile"),
+            Bars(f, "lockup", "flood, program start", "Time to start a program during a flood, median"),
+            Lines(f, "lockup", "flood, free memory", "Free memory of the host during a flood", "time, s", "MB", logX: false, logY: false)),
+        Section("C5", "Its code is less scrutinised than the kernel's and adds complexity.", Verdicts.Surface(f), ["surface"],
+            Bars(f, "surface", "code mapped", "Code mapped into the running daemon")),
+        Section("C6", "It is slow.", Verdicts.Slow(f), ["tcp", "udp", "latency", "scale"],
+            Bars(f, "tcp", "one stream", "TCP, one stream"),
+            Bars(f, "tcp", "four streams both ways", "TCP, four streams each way at once"),
+            Bars(f, "tcp", "processor time of one stream", "Processor time for a gigabyte of TCP"),
+            Bars(f, "udp", "64 B, zero loss", "64-byte UDP without loss"),
+            Bars(f, "udp", "64 B, flood arrives", "What arrives of a flood of 64-byte UDP"),
+            Bars(f, "udp", "1300 B, zero loss", "1,300-byte UDP without loss"),
+            Lines(f, "latency", "idle, distribution", "Round trip, idle: share of probes that were at most so late", "share of probes", "µs", logX: false, logY: true),
+            Lines(f, "latency", "under TCP, distribution", "Round trip under a saturating TCP stream", "share of probes", "µs", logX: false, logY: true),
+            Scale(f)),
+    ];
+
+    private static Section Section(string claim, string sentence, Verdict verdict, string[] experiments, params Figure?[] figures) => new(
+        claim, sentence, verdict, [.. figures.OfType<Figure>()], experiments,
+        $"dotnet run -c Release --project bench/Espalier.Lab -- run {string.Join(' ', experiments.Length > 0 ? experiments : ["oom"])} --full");
+
+    private static Figure? Bars(ResultFile f, string experiment, string metric, string title)
+    {
+        var measured = f.Measurements.Where(m => m.Experiment == experiment && m.Metric == metric && m.Present.Length > 0).OrderByDescending(m => m.Value).ToArray();
+        Bar[] bars = [.. measured.Select(m => new Bar(m.Label, SampleStatistics.MedianOf(m.Present, f.Seed)))];
+        return bars.Length == 0 ? null : new Figure(title, BarChart.Draw(title, measured[0].Unit, bars));
+    }
+
+    private static Figure? Lines(ResultFile f, string experiment, string metric, string title, string x, string y, bool logX, bool logY)
+    {
+        Line[] lines = [.. f.Measurements.Where(m => m.Experiment == experiment && m.Metric == metric && m.Axis is not null)
+            .Select(m => new Line(m.Label, m.Axis!.Values, [.. m.Samples.Select(v => v ?? double.NaN)]))];
+        return lines.Length == 0 ? null : new Figure(title, new LineChart(title, x, y, lines, logX, logY).Draw());
+    }
+
+    // One picture a cage: memory of each subject over time, with the kill marked.
+    private static IEnumerable<Figure> Cages(ResultFile f)
+    {
+        foreach (var cage in f.Measurements.Where(m => m.Experiment == "oom" && m.Axis is not null).GroupBy(m => m.Metric.Split(':')[0]))
+        {
+            string title = $"Memory in a cage of {cage.Key.Replace(",", " and", StringComparison.Ordinal)} of a processor";
+            var lines = cage.Select(m => new Line(
+                m.Label, m.Axis!.Values, [.. m.Samples.Select(v => v ?? double.NaN)], (double?)m.Parameters["killedAt"], $"{m.Label} killed")).ToArray();
+            yield return new Figure(title, new LineChart(title, "time, s", "MB", lines, logX: false, logY: true).Draw());
+        }
+    }
+
+    private static Figure? Scale(ResultFile f)
+    {
+        const string title = "Processor time of a 64-byte packet against the number of SAs";
+        Line[] lines = [.. f.Measurements.Where(m => m.Experiment == "scale" && m.Metric.EndsWith("UDP processor time", StringComparison.Ordinal) && m.Value is not null)
+            .GroupBy(m => m.Label)
+            .Select(group => group.OrderBy(m => (int)m.Parameters["associations"]!).ToArray())
+            .Select(group => new Line(group[0].Label, [.. group.Select(m => (double)(int)m.Parameters["associations"]!)], [.. group.Select(m => m.Value!.Value)]))];
+        return lines.Length == 0 ? null : new Figure(title, new LineChart(title, "SAs each way", "µs/packet", lines, logX: true, logY: true).Draw());
+    }
+}

@@ -1,0 +1,113 @@
+using System.Globalization;
+using Espalier.Lab.Results;
+
+namespace Espalier.Lab.Reporting;
+
+/// <summary>What the data say of a claim against libipsec.</summary>
+internal sealed record Verdict(string Word, string Text);
+
+/// <summary>One line a claim, from what was measured and nothing else; also where it speaks for libipsec.</summary>
+internal static class Verdicts
+{
+    private const string Theirs = "libipsec";
+    private static readonly Verdict _unmeasured = new("not measured", "No results for libipsec in these files.");
+
+    /// <summary>C1: memory grows with load.</summary>
+    public static Verdict Buffering(ResultFile f)
+    {
+        if (Worst(f, Theirs, "memory", "UDP flood", "peak over idle") is not { } growth)
+        {
+            return _unmeasured;
+        }
+
+        string allocations = Value(f, Theirs, "buffering", "outbound, allocator calls") is { } calls ? $" and {Number(calls)} allocator calls for each outbound packet" : "";
+        string ours = Worst(f, "espalier", "memory", "UDP flood", "peak over idle") is { } own
+            ? $" Espalier: {Number(own)} times idle{(Value(f, "espalier", "buffering", "outbound, allocator calls") is { } none ? $", {Number(none)} calls" : "")}." : "";
+        return growth > 2
+            ? new("holds", $"libipsec grew to {Number(growth)} times its idle memory under a flood{allocations}.{ours}")
+            : new("does not hold", $"libipsec stayed at {Number(growth)} times its idle memory under a flood{allocations}.{ours}");
+    }
+
+    /// <summary>C2: it runs out of memory.</summary>
+    public static Verdict OutOfMemory(ResultFile f)
+    {
+        if (Cages(f, Theirs, "until the OOM killer") is not { Length: > 0 } cages)
+        {
+            return _unmeasured;
+        }
+
+        int killed = cages.Count(double.IsFinite);
+        string first = killed > 0 ? $", first after {Number(cages.Min())} s" : "";
+        return new(killed > 0 ? "holds" : "does not hold", $"The OOM killer ended charon in {killed} of {cages.Length} cages{first}. {Ours(f)}");
+    }
+
+    /// <summary>C3: that ends the IKE daemon.</summary>
+    public static Verdict Crash(ResultFile f)
+    {
+        if (Cages(f, Theirs, "control answers") is not { Length: > 0 } cages)
+        {
+            return _unmeasured;
+        }
+
+        int dead = cages.Count(answers => answers < 1);
+        int back = Cages(f, Theirs, "tunnel works again after").Count(double.IsFinite);
+        return new(dead > 0 ? "holds" : "does not hold", $"After the flood IKE did not answer in {dead} of {cages.Length} cages; the tunnel came back by itself in {back}.");
+    }
+
+    /// <summary>C4: the host locks up.</summary>
+    public static Verdict Lockup(ResultFile f)
+    {
+        if (Value(f, Theirs, "lockup", "flood, delay 99 %") is not { } delay || Value(f, Theirs, "lockup", "flood, program start") is not { } start)
+        {
+            return _unmeasured;
+        }
+
+        const double locked = 100_000; // µs
+        string memory = Value(f, Theirs, "lockup", "flood, free memory lost") is { } lost ? $"; {Number(lost)} MB of free memory went" : "";
+        string others = Value(f, "direct", "lockup", "flood, delay 99 %") is { } none ? $" (without a tunnel {Number(none / 1000)} ms)" : "";
+        string text = $"A thread was woken at most {Number(delay / 1000)} ms late in 99 % of cases{others}, a program started in {Number(start)} ms{memory}.";
+        return new(delay > locked || start > 1000 ? "holds" : "does not hold within the cap", text);
+    }
+
+    /// <summary>C5: what there is to scrutinise.</summary>
+    public static Verdict Surface(ResultFile f)
+    {
+        if (Value(f, Theirs, "surface", "shared libraries") is not { } theirs)
+        {
+            return _unmeasured;
+        }
+
+        string ours = Value(f, "espalier", "surface", "shared libraries") is { } own ? $" Espalier maps {Number(own)} and {Number(Value(f, "espalier", "surface", "code mapped") ?? 0)} MB." : "";
+        return new("a matter of judgement", $"charon with libipsec maps {Number(theirs)} shared libraries and {Number(Value(f, Theirs, "surface", "code mapped") ?? 0)} MB of code.{ours}");
+    }
+
+    /// <summary>C6: it is slow.</summary>
+    public static Verdict Slow(ResultFile f)
+    {
+        if (Value(f, Theirs, "tcp", "one stream") is not { } theirs)
+        {
+            return _unmeasured;
+        }
+
+        string Against(string subject) => Value(f, subject, "tcp", "one stream") is { } other ? $" {subject} {Number(other)} Gb/s ({Number(other / theirs)} times)," : "";
+        string text = $"libipsec {Number(theirs)} Gb/s in one TCP stream;{Against("espalier")}{Against("openvpn")}{Against("wireguard-go")}{Against("ceiling")}{Against("direct")}".TrimEnd(',') + ".";
+        double? bound = Value(f, "ceiling", "tcp", "one stream") ?? Value(f, "direct", "tcp", "one stream");
+        return bound is null ? new("not measured", text) : new(theirs < bound / 2 ? "holds" : "does not hold", text);
+    }
+
+    /// <summary>The best variant's value of a metric; of a cost the least would be the best, but the verdicts ask for none.</summary>
+    private static double? Value(ResultFile f, string subject, string experiment, string metric) =>
+        f.Measurements.Where(m => m.Subject == subject && m.Experiment == experiment && m.Metric == metric).Select(m => m.Value).Max();
+
+    private static double? Worst(ResultFile f, string subject, string experiment, string begin, string end) =>
+        f.Measurements.Where(m => m.Subject == subject && m.Experiment == experiment && m.Metric.StartsWith(begin, StringComparison.Ordinal) && m.Metric.EndsWith(end, StringComparison.Ordinal))
+            .Select(m => m.Value).Max();
+
+    private static double[] Cages(ResultFile f, string subject, string end) =>
+        [.. f.Measurements.Where(m => m.Subject == subject && m.Experiment == "oom" && m.Metric.EndsWith(end, StringComparison.Ordinal)).SelectMany(m => m.Present)];
+
+    private static string Ours(ResultFile f) => Cages(f, "espalier", "until the OOM killer") is { Length: > 0 } cages
+        ? string.Create(CultureInfo.InvariantCulture, $"Espalier: {cages.Count(double.IsFinite)} of {cages.Length}.") : "";
+
+    private static string Number(double value) => ResultTables.Number(value);
+}

@@ -1,0 +1,44 @@
+namespace Espalier.Lab.Tests;
+
+public sealed class CommandLineTests
+{
+    [Theory]
+    [InlineData("run nosuch", "there is no experiment 'nosuch'")]
+    [InlineData("run --bogus", "there is no option --bogus")]
+    [InlineData("run tcp --subjects nosuch", "there is no subject 'nosuch'")]
+    [InlineData("run tcp --subjects ceiling:fast", "there is no subject 'ceiling:fast'")]
+    [InlineData("run tcp --seconds 0", "--seconds takes 0.2 to 600")]
+    [InlineData("run tcp --repeat 0", "--repeat takes 1 to 1000")]
+    [InlineData("run tcp --repeat many", "many")]
+    [InlineData("run tcp --pinning sideways", "sideways")]
+    [InlineData("run tcp --queue-length 0", "--queue-length takes")]
+    [InlineData("report a.json", "--out")]
+    [InlineData("compare a.json", "compare")]
+    [InlineData("nosuch", "nosuch")]
+    public void WrongOption_IsOneLineAndCode2(string arguments, string expected)
+    {
+        var (code, _, error) = LabProgram.Run(arguments.Split(' '));
+        Assert.Equal(2, code);
+        Assert.Contains(expected, error, StringComparison.Ordinal);
+        Assert.StartsWith("espalier-lab: ", error, StringComparison.Ordinal);
+        Assert.Single(error.Split('\n', StringSplitOptions.RemoveEmptyEntries));
+    }
+
+    [Fact]
+    public void Compare_NoSuchFile_IsOneLineAndCode1()
+    {
+        var (code, _, error) = LabProgram.Run("compare", "/nosuch/a.json", "/nosuch/b.json");
+        Assert.Equal(1, code);
+        Assert.Single(error.Split('\n', StringSplitOptions.RemoveEmptyEntries));
+    }
+
+    [Fact]
+    public void List_SaysWhatThereIs()
+    {
+        var (code, output, _) = LabProgram.Run("list");
+        Assert.Equal(0, code);
+        Assert.All(
+            (string[])["tcp", "udp", "latency", "memory", "scale", "buffering", "oom", "lockup", "surface", "espalier", "libipsec", "openvpn", "wireguard-go", "direct", "ceiling", "xfrm"],
+            name => Assert.Contains(name, output, StringComparison.Ordinal));
+    }
+}

@@ -1,0 +1,136 @@
+using System.Globalization;
+using System.Text.Json.Nodes;
+using Espalier.Lab.Net;
+using Espalier.Lab.Results;
+using Espalier.Testing;
+
+namespace Espalier.Lab.Tests;
+
+/// <summary>Short real runs of every experiment, split so that they run side by side. Times and rates are looked at for presence only.</summary>
+public sealed class TcpAndMemoryRunTests : RunTest
+{
+    [Fact]
+    public void Run_Tcp_Latency_Memory_Scale_MeasuresBothSubjects()
+    {
+        var results = Measure(Both, "tcp", "latency", "memory", "scale");
+        Assert.All((string[])["direct", "espalier"], subject => Assert.All(
+            (string[])["one stream", "four streams both ways", "processor time of one stream"], metric => Present(results, "tcp", subject, metric)));
+        Present(results, "latency", "espalier", "idle, 99 %");
+        Assert.Equal(1000, (int)Present(results, "latency", "espalier", "idle, 99 %").Parameters["probes"]!);
+        Assert.True(Present(results, "memory", "espalier", "idle, peak").Value > 1);
+        Present(results, "memory", "espalier", "over time");
+        Present(results, "scale", "espalier", "10 SAs, TCP one stream");
+        Assert.NotNull(Present(results, "tcp", "espalier", "one stream").Parameters["receiveBuffers"]);
+    }
+}
+
+public sealed class UdpRunTests : RunTest
+{
+    [Fact]
+    public void Run_Udp_FindsRatesForBothSubjects()
+    {
+        var results = Measure(Both, "udp");
+        Assert.All((string[])["direct", "espalier"], subject => Assert.All(
+            (string[])["64 B, zero loss", "64 B, 0.1 % loss", "64 B, strictly zero loss", "64 B, flood offered", "1300 B, flood arrives"],
+            metric => Present(results, "udp", subject, metric)));
+    }
+}
+
+public sealed class ClaimRunTests : RunTest
+{
+    [Fact]
+    public void Run_Buffering_Oom_Lockup_Surface_MeasuresTheDaemon()
+    {
+        var results = Measure(Both, "buffering", "oom", "lockup", "surface");
+        Present(results, "buffering", "espalier", "outbound, allocator calls");
+        Present(results, "buffering", "espalier", "memory against offered load");
+        Present(results, "oom", "espalier", "64 MiB, 100 %: until the OOM killer");
+        Present(results, "lockup", "direct", "flood, delay 99 %");
+        Present(results, "surface", "espalier", "kinds of system calls under load");
+    }
+}
+
+public sealed class InterruptedRunTests
+{
+    [Fact]
+    public void Run_Interrupted_RemovesAllItMade()
+    {
+        LabProgram.Need();
+        using var lab = LabProgram.Start("run", "tcp", "--subjects", "espalier:system", "--seconds", "5", "--no-publish", "--socket-buffer", "0");
+        string stem = $"{Leftovers.Stem}{lab.Id}-";
+        Assert.True(SpinWait.SpinUntil(() => Directory.Exists("/run/netns") && Directory.EnumerateFiles("/run/netns", stem + "*").Count() == 2, TimeSpan.FromSeconds(20)));
+        Command.Run("sh", "-c", $"kill -INT {lab.Id}");
+        Assert.True(lab.WaitForExit(TimeSpan.FromSeconds(30)));
+        Assert.Equal(130, lab.ExitCode);
+        Assert.Empty(Directory.EnumerateFiles("/run/netns", stem + "*"));
+        Assert.Empty(Directory.EnumerateDirectories(Path.GetTempPath(), stem + "*"));
+    }
+
+    [Fact]
+    public void Run_AfterAKilledLab_RemovesWhatThatLeft()
+    {
+        LabProgram.Need();
+        int dead = DeadProcess();
+        string space = $"{Leftovers.Stem}{dead}-1-moon";
+        string folder = Directory.CreateDirectory(Path.Combine(Path.GetTempPath(), $"{Leftovers.Stem}{dead}-1")).FullName;
+        Command.Run("ip", "netns", "add", space);
+        using var inside = System.Diagnostics.Process.Start("ip", ["netns", "exec", space, "sleep", "60"]);
+        var (code, output, error) = LabProgram.Run("run", "tcp", "--subjects", "direct", "--seconds", "0.2", "--repeat", "1", "--no-publish", "--socket-buffer", "0");
+        Assert.True(code == 0, output + error);
+        Assert.Contains($"namespace {space}", error, StringComparison.Ordinal);
+        Assert.False(File.Exists($"/run/netns/{space}"));
+        Assert.False(Directory.Exists(folder));
+        Assert.True(inside.WaitForExit(TimeSpan.FromSeconds(5)));
+    }
+
+    [Fact]
+    public void IsOrphan_Names_AreOursOfTheDeadOnly()
+    {
+        Assert.True(Leftovers.IsOrphan($"{Leftovers.Stem}{DeadProcess()}-1-moon"));
+        Assert.True(Leftovers.IsOrphan(string.Create(CultureInfo.InvariantCulture, $"{Leftovers.Stem}1-1-sun"))); // init is alive, and no lab
+        Assert.False(Leftovers.IsOrphan("moon"));
+        Assert.False(Leftovers.IsOrphan(Leftovers.Stem + "user-1"));
+    }
+
+    private static int DeadProcess()
+    {
+        using var process = System.Diagnostics.Process.Start("true");
+        process.WaitForExit();
+        return process.Id;
+    }
+}
+
+/// <summary>What the short runs share.</summary>
+public abstract class RunTest : IDisposable
+{
+    private protected const string Both = "direct,espalier:system";
+
+    private readonly string _folder = Directory.CreateTempSubdirectory("espalier-lab-run").FullName;
+
+    public void Dispose()
+    {
+        Directory.Delete(_folder, recursive: true);
+        GC.SuppressFinalize(this);
+    }
+
+    private protected ResultFile Measure(string subjects, params string[] experiments)
+    {
+        LabProgram.Need();
+        string json = Path.Combine(_folder, "results.json");
+        var (code, output, error) = LabProgram.Run(
+            ["run", .. experiments, "--subjects", subjects, "--seconds", "0.2", "--repeat", "1", "--no-publish", "--socket-buffer", "0", "--seed", "1",
+                "--json", json, "--report", Path.Combine(_folder, "report")]);
+        Assert.True(code == 0, output + error);
+        Assert.True(File.Exists(Path.Combine(_folder, "report", "report.html")));
+        string schema = File.ReadAllText(Path.Combine(Published.Root, "docs/lab-results.schema.json"));
+        Assert.Empty(JsonSchema.Validate(JsonNode.Parse(schema)!.AsObject(), JsonNode.Parse(File.ReadAllText(json))));
+        return ResultFile.Read(json);
+    }
+
+    private protected static Measurement Present(ResultFile results, string experiment, string subject, string metric)
+    {
+        var found = results.Measurements.Find(m => m.Experiment == experiment && m.Subject == subject && m.Metric == metric);
+        Assert.True(found?.Present.Length > 0, $"{experiment} of {subject} has no {metric}");
+        return found;
+    }
+}

@@ -1,0 +1,76 @@
+using CsCheck;
+using Espalier.Lab.Measuring;
+
+namespace Espalier.Lab.Tests;
+
+public sealed class SampleStatisticsTests
+{
+    private static readonly Gen<double[]> _samples = Gen.Double[0.1, 1000].Array[1, 40];
+
+    [Theory]
+    [InlineData(new[] { 3.0, 1, 2 }, 2)]
+    [InlineData(new[] { 4.0, 1, 2, 3 }, 2.5)]
+    [InlineData(new[] { 7.0 }, 7)]
+    public void Median_Samples_IsTheMiddle(double[] samples, double expected) => Assert.Equal(expected, SampleStatistics.Median(samples));
+
+    [Fact]
+    public void Percentile_AnySamples_IsTheNaiveNearestRank() =>
+        Gen.Select(_samples, Gen.Double[0.001, 1]).Sample((samples, share) =>
+        {
+            double found = SampleStatistics.Percentile(samples, share);
+            double naive = samples.Order().First(value => samples.Count(other => other <= value) >= share * samples.Length);
+            Assert.Equal(naive, found);
+        });
+
+    // A lost probe is infinite: with more than one in a hundred lost, the 99th percentile says so.
+    [Fact]
+    public void Percentile_LostProbes_AreInfinite()
+    {
+        double[] times = [.. Enumerable.Repeat(1.0, 980), .. Enumerable.Repeat(double.PositiveInfinity, 20)];
+        Assert.Equal(1, SampleStatistics.Percentile(times, 0.98));
+        Assert.Equal(double.PositiveInfinity, SampleStatistics.Percentile(times, 0.99));
+    }
+
+    [Fact]
+    public void PairedRatio_MissingSamples_PairsByAlternation()
+    {
+        var ratio = SampleStatistics.PairedRatio([2, null, 9, 8], [1, 5, 3, null], 1);
+        Assert.Equal(2.5, ratio!.Value); // of 2 and 3
+        Assert.Equal(2, ratio.Samples);
+        Assert.Null(ratio.Low);
+    }
+
+    [Fact]
+    public void PairedRatio_NothingInCommon_IsNull() => Assert.Null(SampleStatistics.PairedRatio([1, null], [null, 1], 1));
+
+    [Fact]
+    public void PairedRatio_MachineThatSlowsDown_IsNotMisledByIt()
+    {
+        double?[] machine = [10, 8, 6, 4, 2];
+        var ratio = SampleStatistics.PairedRatio([.. machine.Select(m => m * 3)], machine, 1)!;
+        Assert.Equal((3, 3, 3), (ratio.Value, ratio.Low, ratio.High));
+    }
+
+    [Fact]
+    public void MedianOf_AnySamples_IntervalHoldsTheMedianWithinTheSamples() =>
+        Gen.Double[0.1, 1000].Array[3, 12].Sample(
+            samples =>
+            {
+                var estimate = SampleStatistics.MedianOf(samples, 1);
+                Assert.InRange(estimate.Value, estimate.Low!.Value, estimate.High!.Value);
+                Assert.True(estimate.Low >= samples.Min() && estimate.High <= samples.Max());
+            },
+            iter: 20);
+
+    // 95 of 100 intervals should hold the true median; of nine samples the percentile bootstrap keeps close to that.
+    [Fact]
+    public void MedianOf_ManyDraws_IntervalsHoldTheTruth()
+    {
+        var random = new Random(7);
+        int held = Enumerable.Range(0, 200).Count(i => SampleStatistics.MedianOf([.. Enumerable.Range(0, 9).Select(_ => random.NextDouble())], i).Covers(0.5));
+        Assert.InRange(held, 176, 200);
+    }
+
+    [Fact]
+    public void MedianOf_SameSeed_IsTheSame() => Assert.Equal(SampleStatistics.MedianOf([1, 5, 2, 8, 3], 9), SampleStatistics.MedianOf([1, 5, 2, 8, 3], 9));
+}
