@@ -256,6 +256,22 @@ public sealed class SharedPortTests
     }
 
     [Fact]
+    public void Port_OfAnotherDataPlane_IsRefused()
+    {
+        using var host = new SharedPortHost().Start();
+        string? error = null;
+        Assert.False(host.Host.Run(() => host.Sockets.TryOpen(IpVersion.IPv4, Port, out _, out error)));
+        Assert.Contains("4500 belongs to another 'espalier run'", error, StringComparison.Ordinal);
+        host.DataPlane.Dispose();
+        Assert.True(host.Host.Run(() =>
+        {
+            bool opened = host.Sockets.TryOpen(IpVersion.IPv4, Port, out var socket, out _);
+            socket?.Dispose();
+            return opened;
+        }));
+    }
+
+    [Fact]
     public void Port_OfAProgramThatDoesNotShare_SaysSoInOneLine()
     {
         using var host = new SharedPortHost();

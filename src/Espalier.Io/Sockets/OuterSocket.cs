@@ -98,7 +98,7 @@ public abstract class OuterSocket : IOuterSocket
     public bool TryReceiveError(Span<byte> quoted, out OuterError error) => ErrorQueue.TryReceive(Descriptor, quoted, out error);
 
     /// <summary>Closes the socket.</summary>
-    public void Dispose()
+    public virtual void Dispose()
     {
         _disposed = true;
         Descriptor.Dispose();

@@ -1,3 +1,5 @@
+using System.Globalization;
+using Espalier.Io.Host;
 using Espalier.Io.Interop;
 using Espalier.Wire.Addresses;
 
@@ -14,8 +16,11 @@ namespace Espalier.Io.Sockets;
 /// The sole owner's port is taken by nobody else: with SO_REUSEADDR or SO_REUSEPORT another process could take its packets. The two others share the port
 /// with an IKE daemon's socket, which is bound to no interface: the kernel finds ours first, for packets and for ICMP errors, where they arrive.
 /// </summary>
+/// <remarks>Of two Espaliers that share a port the kernel would choose one at random: the sending socket holds a name for its port, which another one cannot take.</remarks>
 public sealed class UdpEncapsulationSocket : OuterSocket
 {
+    private readonly InstanceLock? _port;
+
     private UdpEncapsulationSocket(SafeDescriptor descriptor, OuterSocketOptions options)
         : base(descriptor, options, isRaw: false)
     {
@@ -50,6 +55,7 @@ public sealed class UdpEncapsulationSocket : OuterSocket
         if (options.SendOnly)
         {
             Park(descriptor, options.Version);
+            _port = TakePort(options);
         }
     }
 
@@ -70,6 +76,22 @@ public sealed class UdpEncapsulationSocket : OuterSocket
             descriptor.Dispose();
             throw;
         }
+    }
+
+    /// <inheritdoc/>
+    public override void Dispose()
+    {
+        base.Dispose();
+        _port?.Dispose();
+    }
+
+    private static InstanceLock TakePort(OuterSocketOptions options)
+    {
+        string name = string.Create(CultureInfo.InvariantCulture, $"espalier/udp/{options.Version}/{options.Port}");
+        return InstanceLock.TryTake(name, out var held, out int errno) ? held
+            : errno == Errno.EADDRINUSE
+                ? throw new DeviceException($"UDP port {options.Port} belongs to another 'espalier run' of this network namespace: stop it, or choose another port", errno)
+                : throw DeviceException.From($"cannot mark UDP port {options.Port} as ours", errno);
     }
 
     /// <summary>
