@@ -60,7 +60,7 @@ internal sealed record Connection(Endpoint Local, Endpoint Remote)
                 }
                 remote {
                   auth = {{auth}}
-                  id = {{Remote.Identity}}
+                  {{(Remote.Identity == "%any" ? "cacerts = ca.pem" : $"id = {Remote.Identity}")}}
                 }
                 children {
                   {{Child}} {

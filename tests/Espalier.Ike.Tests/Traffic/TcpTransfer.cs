@@ -12,8 +12,8 @@ internal static class TcpTransfer
     /// <summary>Stands in every kilobyte, so that clear text is found on a wire.</summary>
     public static readonly byte[] Marker = Encoding.ASCII.GetBytes("ESPALIER-CLEAR-TEXT");
 
-    /// <summary>Sends from client to server, then back.</summary>
-    public static void BothWays(NetworkNamespace client, NetworkNamespace server, string serverAddress, int bytes, int seconds = 30)
+    /// <summary>Sends from client to server, then back; the client's address as the server sees it.</summary>
+    public static string BothWays(NetworkNamespace client, NetworkNamespace server, string serverAddress, int bytes, int seconds = 30)
     {
         var address = IPAddress.Parse(serverAddress);
         using var listener = server.Run(() => Listen(address));
@@ -26,6 +26,7 @@ internal static class TcpTransfer
         byte[] data = Data(bytes);
         OneWay(near, far, data);
         OneWay(far, near, data);
+        return ((IPEndPoint)far.RemoteEndPoint!).Address.ToString();
     }
 
     private static Socket Listen(IPAddress address)
