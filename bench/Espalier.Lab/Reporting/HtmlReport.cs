@@ -18,7 +18,7 @@ internal static class HtmlReport
         .holds{border-color:var(--bad)}.does-not-hold{border-color:var(--good)}figure{margin:1.4em 0}figcaption{font-weight:600;margin-bottom:.4em}svg{width:100%;height:auto;display:block}
         .wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.88rem;font-variant-numeric:tabular-nums}caption{text-align:left;font-weight:600;padding:.4em 0}
         th,td{padding:.32em .6em;border-bottom:1px solid var(--rule);text-align:right;vertical-align:top}th:first-child,td:first-child{text-align:left}thead th{color:var(--soft);font-weight:600}
-        .text td{text-align:left}pre{background:var(--panel);padding:.7em 1em;border-radius:6px;overflow-x:auto;font-size:.85rem}summary{cursor:pointer;margin:.8em 0}.yes{color:var(--good)}.no{color:var(--bad)}
+        .text td,.text th{text-align:left}pre{background:var(--panel);padding:.7em 1em;border-radius:6px;overflow-x:auto;font-size:.85rem}summary{cursor:pointer;margin:.8em 0}.yes{color:var(--good)}.no{color:var(--bad)}
         @media print{body{max-width:none;padding:0}figure,tr,.verdict{break-inside:avoid}pre,.wide{overflow:visible;white-space:pre-wrap}}
         """;
 
