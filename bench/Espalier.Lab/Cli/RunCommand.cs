@@ -140,6 +140,7 @@ internal static class RunCommand
             QueueLength = parsed.GetValue(_queue),
             SocketBuffer = parsed.GetValue(_buffer),
             Pinning = parsed.GetValue(_pinning)!,
+            EveryVariant = profile.EveryVariant || parsed.GetValue(_subjects) is { Length: > 0 },
         };
     }
 

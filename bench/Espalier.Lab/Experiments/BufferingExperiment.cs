@@ -10,7 +10,7 @@ internal sealed class BufferingExperiment : Experiment
 {
     private const double Rate = 5000;
     private const int Size = 1300;
-    private static readonly double[] _rates = [1_000, 10_000, 30_000, 60_000, 120_000, 240_000];
+    private static readonly double[] _rates = [1_000, 10_000, 40_000, 80_000, 160_000];
 
     /// <inheritdoc/>
     public override string Name => "buffering";

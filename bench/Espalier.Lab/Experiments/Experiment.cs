@@ -18,10 +18,13 @@ internal abstract class Experiment
     public abstract string Description { get; }
 
     /// <summary>Alternations where --repeat does not say.</summary>
-    public virtual int Repeat(LabSettings settings) => settings.Full ? 9 : 3;
+    public virtual int Repeat(LabSettings settings) => settings.Full ? 9 : 2;
 
     /// <summary>Whether it says anything about a subject.</summary>
     public virtual bool Applies(Subject subject) => true;
+
+    /// <summary>Whether variants of a subject differ in what it measures.</summary>
+    public virtual bool TellsVariants => false;
 
     /// <summary>Whether the subject is started before; the others start it themselves, with limits of their own.</summary>
     public virtual bool StartsSubject => true;

@@ -55,7 +55,8 @@ internal sealed class LabRun(ResultFile results, IReadOnlyList<Experiment> exper
         foreach (var experiment in experiments)
         {
             var random = new Random(results.Seed);
-            Subject[] order = [.. subjects.Where(experiment.Applies)];
+            var taking = subjects.Where(experiment.Applies);
+            Subject[] order = [.. results.Settings.EveryVariant || experiment.TellsVariants ? taking : taking.DistinctBy(subject => subject.Name)];
             for (int alternation = 0; alternation < Repeat(experiment); alternation++)
             {
                 random.Shuffle(order);

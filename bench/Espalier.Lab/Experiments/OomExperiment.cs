@@ -111,7 +111,7 @@ internal sealed class OomExperiment : Experiment
         return double.PositiveInfinity;
     }
 
-    private static double Length(LabSettings settings) => settings.Full ? 20 : Math.Max(1, 1.5 * settings.Seconds);
+    private static double Length(LabSettings settings) => settings.Full ? 20 : settings.Seconds < 1 ? 1 : 5;
 
     private static IEnumerable<(long Mebibytes, int Percent)> Cages(LabSettings settings) => settings.Full
         ? from mebibytes in (long[])[64, 128, 256, 512] from percent in (int[])[20, 50, 100] select (mebibytes, percent)

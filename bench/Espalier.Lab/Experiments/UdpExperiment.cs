@@ -25,10 +25,14 @@ internal sealed class UdpExperiment : Experiment
     public override int Repeat(LabSettings settings) => settings.Full ? 9 : 1;
 
     /// <inheritdoc/>
+    public override bool TellsVariants => true;
+
+    /// <inheritdoc/>
     public override double EstimateSeconds(LabSettings settings, Subject subject)
     {
-        double steps = 4 + Math.Log2(Math.Log(2) / Math.Log(settings.Resolution));
-        return _sizes.Length * ((steps * 3 * (settings.TrialSeconds + 0.7)) + (5 * (settings.ConfirmSeconds + 0.7)) + settings.Seconds + settings.WarmUp + 1);
+        // Of three searches with shared trials: up to the rate, between, and two confirmations each.
+        double steps = 7 + (2 * Math.Log2(Math.Log(2) / Math.Log(settings.Resolution)));
+        return _sizes.Length * ((steps * (settings.TrialSeconds + settings.Grace + 0.2)) + (6 * (settings.ConfirmSeconds + settings.Grace + 0.2)) + settings.Seconds + settings.WarmUp + 1);
     }
 
     /// <inheritdoc/>

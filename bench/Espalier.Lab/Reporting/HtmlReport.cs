@@ -15,11 +15,11 @@ internal static class HtmlReport
         h1{font-size:1.9rem;line-height:1.2;margin:.2em 0}h2{font-size:1.35rem;margin:0 0 .3em}h3{font-size:1rem;margin:1.6em 0 .4em}a{color:inherit}
         .soft{color:var(--soft)}section{margin-top:2.5rem;padding-top:1.5rem;border-top:1px solid var(--rule)}.claim{font-weight:700;color:var(--soft);letter-spacing:.04em}
         .verdict{background:var(--panel);border-left:4px solid var(--plain);padding:.7em 1em;margin:.6em 0 1em;border-radius:0 6px 6px 0}.verdict b{text-transform:uppercase;font-size:.8rem;letter-spacing:.05em}
-        .holds{border-color:var(--bad)}.does-not-hold{border-color:var(--good)}figure{margin:1.4em 0}figcaption{font-weight:600;margin-bottom:.4em}svg{width:100%;height:auto;display:block}
+        .holds{border-color:var(--bad)}.does-not-hold{border-color:var(--good)}figure{margin:1.4em 0;overflow-x:auto}figcaption{font-weight:600;margin-bottom:.4em}svg{width:100%;min-width:34rem;height:auto;display:block}
         .wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.88rem;font-variant-numeric:tabular-nums}caption{text-align:left;font-weight:600;padding:.4em 0}
         th,td{padding:.32em .6em;border-bottom:1px solid var(--rule);text-align:right;vertical-align:top}th:first-child,td:first-child{text-align:left}thead th{color:var(--soft);font-weight:600}
-        .text td{text-align:left}pre{background:var(--panel);padding:.7em 1em;border-radius:6px;overflow-x:auto;font-size:.85rem}summary{cursor:pointer;margin:.8em 0}.yes{color:var(--good)}.no{color:var(--bad)}
-        @media print{body{max-width:none;padding:0}figure,tr,.verdict{break-inside:avoid}pre,.wide{overflow:visible;white-space:pre-wrap}}
+        .text td,.text th{text-align:left}pre{background:var(--panel);padding:.7em 1em;border-radius:6px;overflow-x:auto;font-size:.85rem}summary{cursor:pointer;margin:.8em 0}.yes{color:var(--good)}.no{color:var(--bad)}
+        @media print{body{max-width:none;padding:0}svg{min-width:0}figure,tr,.verdict{break-inside:avoid}pre,.wide{overflow:visible;white-space:pre-wrap}}
         """;
 
     /// <summary>Writes it.</summary>
@@ -132,7 +132,7 @@ internal static class HtmlReport
         if (results.Failures.Count + results.Missing.Count > 0)
         {
             page.Append("<h3>What did not work, and what is missing</h3><ul>");
-            page.AppendJoin("", results.Failures.Select(x => $"<li>{Svg.Text($"{x.Experiment} {x.Alternation + 1}, {x.Subject} {x.Variant}: {x.Message}")}</li>"));
+            page.AppendJoin("", results.Failures.Select(x => $"<li>{Svg.Text($"{x.Experiment} {x.Alternation + 1}, {x.Label}: {x.Message}")}</li>"));
             page.AppendJoin("", results.Missing.Select(x => $"<li>{Svg.Text($"{x.Subject}: {x.Message}")}</li>")).Append("</ul>");
         }
 

@@ -27,7 +27,7 @@ internal sealed class LineChart(string title, string xName, string yName, IReadO
 
         foreach (double tick in Ticks(xs, logX))
         {
-            svg.Append(CultureInfo.InvariantCulture, $"""<text class="soft" x="{Svg.At(X(tick))}" y="{Height - Bottom + 18}" text-anchor="middle">{Tick(tick)}</text>""");
+            svg.Append(CultureInfo.InvariantCulture, $"""<text class="soft" x="{Svg.At(X(tick))}" y="{Height - Bottom + 18}" text-anchor="{(X(tick) > Width - 40 ? "end" : "middle")}">{Tick(tick)}</text>""");
         }
 
         svg.Append(CultureInfo.InvariantCulture, $"""<text class="soft" x="{Width - Right}" y="{Height - 8}" text-anchor="end">{Svg.Text(xName)}</text><text class="soft" x="{Left + 4}" y="{Top + 12}">{Svg.Text(yName)}</text>""");
@@ -97,5 +97,10 @@ internal sealed class LineChart(string title, string xName, string yName, IReadO
         }
     }
 
-    private static string Tick(double value) => Math.Abs(value) >= 1000 ? value.ToString("N0", CultureInfo.InvariantCulture) : value.ToString("0.##", CultureInfo.InvariantCulture);
+    private static string Tick(double value) => Math.Abs(value) switch
+    {
+        >= 1e6 => (value / 1e6).ToString("0.##", CultureInfo.InvariantCulture) + " M",
+        >= 1000 => value.ToString("N0", CultureInfo.InvariantCulture),
+        _ => value.ToString("0.##", CultureInfo.InvariantCulture),
+    };
 }

@@ -40,7 +40,7 @@ internal static class MarkdownReport
             text.Append("\n## What did not work\n\n");
             foreach (var failure in results.Failures)
             {
-                text.AppendLine($"- {failure.Experiment} {failure.Alternation + 1}, {failure.Subject} {failure.Variant}: {failure.Message}");
+                text.AppendLine($"- {failure.Experiment} {failure.Alternation + 1}, {failure.Label}: {failure.Message}");
             }
         }
 

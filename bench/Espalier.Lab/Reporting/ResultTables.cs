@@ -25,8 +25,7 @@ internal static class ResultTables
 
         foreach (var failure in results.Failures)
         {
-            string subject = failure.Variant.Length == 0 ? failure.Subject : $"{failure.Subject}:{failure.Variant}";
-            console.MarkupLineInterpolated($"[yellow]{failure.Experiment} {failure.Alternation + 1} {subject}[/]: {failure.Message}");
+            console.MarkupLineInterpolated($"[yellow]{failure.Experiment} {failure.Alternation + 1} {failure.Label}[/]: {failure.Message}");
         }
 
         console.MarkupLine("[dim]Both ends, generator and sink share this machine's processors: only ratios within one run count.[/]");
@@ -75,7 +74,7 @@ internal static class ResultTables
 
     private static Table Goals(IEnumerable<GoalRow> rows)
     {
-        var table = new Table().RoundedBorder().Title("Goals: medians of paired ratios with bootstrap 95 % intervals").AddColumns("espalier", "measure", "against", "ratio", "goal", "");
+        var table = new Table().RoundedBorder().Title("Goals: medians of paired ratios with bootstrap 95 % intervals").AddColumns("espalier", "measure", "against", "ratio or value", "goal", "");
         foreach (var row in rows)
         {
             string interval = row.Ratio.Low is { } low && row.Ratio.High is { } high ? $" [{Number(low)}, {Number(high)}]" : " (too few samples)";

@@ -23,7 +23,12 @@ internal sealed record Measurement(
 }
 
 /// <summary>Something that a subject did not do.</summary>
-internal sealed record Failure(string Experiment, string Subject, string Variant, int Alternation, string Message);
+internal sealed record Failure(string Experiment, string Subject, string Variant, int Alternation, string Message)
+{
+    /// <summary>Subject and variant.</summary>
+    [JsonIgnore]
+    public string Label => Variant.Length == 0 ? Subject : $"{Subject}:{Variant}";
+}
 
 /// <summary>A subject that is not on this machine.</summary>
 internal sealed record MissingSubject(string Subject, string Message);
