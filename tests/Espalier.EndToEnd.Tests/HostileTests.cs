@@ -41,12 +41,6 @@ public sealed class HostileTests
             Assert.Equal(state, WithoutCounters(hosts.SunDaemon));
         }
 
-        // IKE is its daemon's; there is none.
-        var drops = Drops(hosts.SunDaemon);
-        Send(hosts.Moon, ike);
-        Assert.Equal(1, WaitForIke(hosts.SunDaemon, 1));
-        Assert.Equal(drops.OrderBy(p => p.Key, StringComparer.Ordinal), Drops(hosts.SunDaemon).OrderBy(p => p.Key, StringComparer.Ordinal));
-
         string statistics = hosts.SunDaemon.Exec("ip -s xfrm state").Expect().Output;
         Assert.Contains("replay-window 0 replay 1 failed 1", statistics, StringComparison.Ordinal);
         hosts.Moon.Sh("ping -c 2 -i 0.05 -W 2 -I 10.1.0.1 10.2.0.1").Expect();
@@ -114,18 +108,6 @@ public sealed class HostileTests
         using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
         socket.SendTo(datagram, new IPEndPoint(IPAddress.Parse("192.168.0.2"), 4500));
     });
-
-    private static long WaitForIke(EspalierProgram daemon, long count)
-    {
-        long relayed = 0;
-        for (int attempt = 0; attempt < 100 && relayed < count; attempt++)
-        {
-            Thread.Sleep(20);
-            relayed = (long)daemon.Stat()["traffic"]!["ikeRelayed"]!;
-        }
-
-        return relayed;
-    }
 
     private static Dictionary<string, long> WaitForDrop(EspalierProgram daemon, string reason, long count)
     {
