@@ -15,6 +15,9 @@ internal sealed class CatchRoutes(RouteNetlink netlink, SourceAddresses sources,
     // RT_SCOPE_LINK: a route without a gateway.
     private const byte ScopeLink = 253;
 
+    // An IKE daemon that looks for its way to the peer in all tables must find every other default route better than the relay's.
+    private const uint LastResort = uint.MaxValue;
+
     // The same in every network namespace.
     private const uint LoopbackIndex = 1;
 
@@ -32,7 +35,7 @@ internal sealed class CatchRoutes(RouteNetlink netlink, SourceAddresses sources,
     /// <summary>
     /// To the loopback device, for the look-up of rp_filter: what is relayed to a socket of this host through that device comes from where its source is.
     /// </summary>
-    private RouteEntry Relay => new(AddressPrefix.AllIPv4, options.RelayTable) { Protocol = options.Protocol, OutputInterface = LoopbackIndex, Scope = ScopeLink };
+    private RouteEntry Relay => new(AddressPrefix.AllIPv4, options.RelayTable) { Protocol = options.Protocol, OutputInterface = LoopbackIndex, Scope = ScopeLink, Metric = LastResort };
 
     /// <summary>Writes the route that always stands.</summary>
     internal void Install() => Write([new RouteChange(RouteOperation.Replace, Relay)]);
