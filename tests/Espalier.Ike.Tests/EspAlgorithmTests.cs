@@ -34,7 +34,9 @@ public sealed class EspAlgorithmTests
     [MemberData(nameof(Peers))]
     public void Algorithm_OneChildEach_CarriesPingAndTcpBothWays(Plane peer, bool esn)
     {
-        using var site = new Site(Plane.Espalier, peer);
+        // The 96 bits are a number for private use, which strongSwan proposes to itself only.
+        var itself = new CharonOptions { Settings = "send_vendor_id = yes" };
+        using var site = new Site(Plane.Espalier, peer, itself, itself);
         foreach (var (proposal, shown) in peer == Plane.Espalier ? [.. Common, .. OwnOnly] : Common)
         {
             site.Connect(Site.NetToNet with { EspProposals = proposal + (esn ? "-esn" : "") });

@@ -40,7 +40,7 @@ public sealed class LifeAndDeathTests
     {
         var impatient = new CharonOptions { Settings = "retransmit_timeout = 0.3\n  retransmit_tries = 2" };
         using var site = new Site(Plane.Espalier, peer, impatient, impatient);
-        site.Connect(Site.NetToNet with { Options = "mobike = no\n    dpd_delay = 1s", ChildOptions = "dpd_action = restart" });
+        site.Connect(Site.NetToNet with { Options = "mobike = no\n    dpd_delay = 1s\n    keyingtries = 0", ChildOptions = "dpd_action = restart" });
         site.AliceHost.Sh("ping -c 2 -i 0.05 -W 2 10.2.0.10").Expect();
 
         // The whole host of moon is away: its link is down while Espalier dies and comes back, and both ends give their peer up.

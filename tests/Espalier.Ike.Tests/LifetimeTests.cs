@@ -54,6 +54,6 @@ public sealed class LifetimeTests
         Wait.Until(() => site.Moon.Children().All(child => child.SpiIn != first), () => $"moon's CHILD_SA is gone\n{site.Moon.Log}", 20);
         Wait.Until(() => site.Sun.Children().All(child => child.SpiOut != first), () => $"sun's CHILD_SA is gone\n{site.Sun.Log}", 20);
         Assert.Contains("creating delete job", site.Moon.Log, StringComparison.Ordinal);
-        Wait.Until(() => Associations.Count(site.Moon.Espalier!) == 0, "Espalier has no SA left");
+        Wait.Until(() => !Associations.Contains(site.Moon.Espalier!, first), "Espalier has no longer that SA");
     }
 }

@@ -32,7 +32,7 @@ internal sealed record CharonOptions
 internal static class StrongSwanConfiguration
 {
     /// <summary>What docs/strongswan.md asks for: charon neither looks for routes in Espalier's tables nor takes the TUN for a way to the peer.</summary>
-    private const string ForEspalier = "interfaces_ignore = esp0\n  ignore_routing_tables = 4550 70086";
+    private const string ForEspalier = "interfaces_ignore = esp0\n  ignore_routing_tables = 4550 70086 135622";
 
     private const string Crypto =
         "random nonce openssl pem pkcs1 pkcs8 x509 pubkey constraints revocation curve25519 aes des sha1 sha2 md5 hmac gcm ccm ctr chapoly xcbc cmac kdf gmp";

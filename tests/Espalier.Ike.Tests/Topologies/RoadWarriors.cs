@@ -136,6 +136,7 @@ internal sealed class RoadWarriors : IDisposable
         var client = Add($"carol{number}");
         client.LinkTo(Router, $"lan{number}", [$"10.0.{number}.2/24"], [$"10.0.{number}.1/24"]);
         client.Ip($"route add default via 10.0.{number}.1");
+        client.Sysctl("ipv4/conf/all/promote_secondaries", "1");
         return client;
     }
 

@@ -36,7 +36,7 @@ internal static class StrongSwanCheck
         {
             yield return new Finding(
                 Severity.Note, "strongSwan", "charon looks for its way to the peer in all routing tables and on all interfaces, Espalier's included",
-                "in strongswan.conf, charon { ignore_routing_tables = 4550, interfaces_ignore = esp0 }");
+                "in strongswan.conf, charon { ignore_routing_tables = 4550 70086 135622, interfaces_ignore = esp0 }");
         }
     }
 
