@@ -9,6 +9,8 @@ namespace Espalier.Lab.Cli;
 /// <summary>What is the same for every subject, said before a run.</summary>
 internal static class SettingsTable
 {
+    private const double BusyShare = 0.5;
+
     /// <summary>Prints it.</summary>
     public static void Print(ResultFile results, IReadOnlyList<Subject> subjects, IReadOnlyList<Experiment> experiments, double estimate)
     {
@@ -18,5 +20,10 @@ internal static class SettingsTable
         AnsiConsole.MarkupLineInterpolated($"Experiments: {string.Join(", ", experiments.Select(x => x.Name))}; about {LabProgress.Words(estimate)}");
         AnsiConsole.MarkupLineInterpolated(
             $"For every subject: loads of {s.Seconds} s after {s.WarmUp} s, queues of {s.QueueLength} packets, socket buffers {buffers}, pinning {s.Pinning}, order by seed {s.Seed}");
+        double load = double.Parse(File.ReadAllText("/proc/loadavg").Split(' ')[0], CultureInfo.InvariantCulture);
+        if (load > Environment.ProcessorCount * BusyShare)
+        {
+            AnsiConsole.MarkupLineInterpolated($"[yellow]This machine is busy (load {load}): what is measured now, processor time above all, says little.[/]");
+        }
     }
 }
