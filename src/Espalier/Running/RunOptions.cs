@@ -1,4 +1,5 @@
 using Espalier.CommandLine;
+using Espalier.Ipsec.Algorithms.Engines;
 using Microsoft.Extensions.Logging;
 
 namespace Espalier.Running;
@@ -32,6 +33,9 @@ internal sealed record RunOptions
 
     /// <summary>Receive buffer of each outer socket in bytes.</summary>
     internal int ReceiveBufferBytes { get; init; } = 4 << 20;
+
+    /// <summary>The crypto engine, of <see cref="Crypto.CryptoEngines.Names"/>.</summary>
+    internal string Crypto { get; init; } = CryptoEngine.System.Name;
 
     /// <summary>Least level that is logged.</summary>
     internal LogLevel LogLevel { get; init; } = LogLevel.Information;

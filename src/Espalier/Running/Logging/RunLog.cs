@@ -23,6 +23,12 @@ internal static partial class RunLog
     [LoggerMessage(105, LogLevel.Warning, "SA {Spi}: its socket cannot be opened: {Reason}")]
     internal static partial void SocketUnavailable(ILogger logger, string spi, string reason);
 
+    [LoggerMessage(108, LogLevel.Information, "Crypto engine {Engine} ({Library}){Remark}")]
+    internal static partial void Crypto(ILogger logger, string engine, string library, string remark);
+
+    [LoggerMessage(109, LogLevel.Warning, "Crypto engine not used: {Reason}")]
+    internal static partial void CryptoRefused(ILogger logger, string reason);
+
     [LoggerMessage(107, LogLevel.Error, "Device lost: {Reason}")]
     internal static partial void DeviceLost(ILogger logger, string reason);
 }
