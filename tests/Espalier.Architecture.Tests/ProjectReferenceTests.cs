@@ -2,7 +2,7 @@ using System.Xml.Linq;
 
 namespace Espalier.Architecture.Tests;
 
-// Wire ◀ Ipsec ◀ {DataPlane, Xfrm, Routing} ◀ Espalier; Wire ◀ Io ◀ {DataPlane, Xfrm, Routing}.
+// Wire ◀ Ipsec ◀ {Crypto, DataPlane, Xfrm, Routing} ◀ Espalier; Wire ◀ Io ◀ {DataPlane, Xfrm, Routing}.
 public sealed class ProjectReferenceTests
 {
     private static readonly Dictionary<string, string[]> _allowed = new()
@@ -10,10 +10,11 @@ public sealed class ProjectReferenceTests
         ["Espalier.Wire"] = [],
         ["Espalier.Io"] = ["Espalier.Wire"],
         ["Espalier.Ipsec"] = ["Espalier.Wire"],
+        ["Espalier.Crypto"] = ["Espalier.Wire", "Espalier.Ipsec"],
         ["Espalier.DataPlane"] = ["Espalier.Wire", "Espalier.Ipsec", "Espalier.Io"],
         ["Espalier.Xfrm"] = ["Espalier.Wire", "Espalier.Ipsec", "Espalier.Io"],
         ["Espalier.Routing"] = ["Espalier.Wire", "Espalier.Ipsec", "Espalier.Io"],
-        ["Espalier"] = ["Espalier.Wire", "Espalier.Ipsec", "Espalier.Io", "Espalier.DataPlane", "Espalier.Xfrm", "Espalier.Routing"],
+        ["Espalier"] = ["Espalier.Wire", "Espalier.Ipsec", "Espalier.Io", "Espalier.Crypto", "Espalier.DataPlane", "Espalier.Xfrm", "Espalier.Routing"],
     };
 
     private static readonly string[] _projectFolders = ["src", "tests", "bench"];
@@ -36,8 +37,8 @@ public sealed class ProjectReferenceTests
     public void Wire_Packages_AreNone() => Assert.Empty(Load("Espalier.Wire").Descendants("PackageReference"));
 
     [Fact]
-    public void SourceProjects_AllowUnsafeBlocks_OnlyInIo() =>
-        Assert.Equal(["Espalier.Io"], ProjectsIn("src").Where(project => Load(project).Descendants("AllowUnsafeBlocks").Any()));
+    public void SourceProjects_AllowUnsafeBlocks_OnlyInCryptoAndIo() =>
+        Assert.Equal(["Espalier.Crypto", "Espalier.Io"], ProjectsIn("src").Where(project => Load(project).Descendants("AllowUnsafeBlocks").Any()));
 
     [Fact]
     public void SourceProjects_PackageVersions_AreCentral() =>

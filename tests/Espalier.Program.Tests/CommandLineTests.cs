@@ -17,6 +17,7 @@ public sealed class CommandLineTests
     [InlineData("run --tun tun%d", "--tun takes an interface name")]
     [InlineData("run --allow-user no-such-user-here", "there is no user 'no-such-user-here'")]
     [InlineData("run --allow-group no-such-group-here", "there is no group 'no-such-group-here'")]
+    [InlineData("run --crypto rot13", "--crypto takes system, ipsec-mb, openssl, bouncycastle or auto, not 'rot13'")]
     [InlineData("run --log-level loud", "--log-level takes trace, debug")]
     [InlineData("run --no-such-option", "--no-such-option")]
     [InlineData("run --tun", "--tun")]

@@ -1,6 +1,7 @@
 using Espalier.CommandLine;
 using Espalier.Diagnosis;
 using Espalier.Diagnosis.Checks;
+using Espalier.Ipsec.Algorithms.Engines;
 
 namespace Espalier.Program.Tests;
 
@@ -78,6 +79,19 @@ public sealed class DoctorTests : IDisposable
         Put("/proc/self/net/udp6", $"  sl  local_address rem_address   st\n{line}\n");
         Assert.Equal(severity, Assert.Single(PortCheck.Examine(Host(), port)).Severity);
     }
+
+    [Fact]
+    public void Crypto_FasterEngineThere_IsAdvised()
+    {
+        var findings = CryptoCheck.Examine([("fast", null, "it is not installed"), ("bouncycastle", CryptoEngine.BouncyCastle, null), ("system", CryptoEngine.System, null)]).ToArray();
+        Assert.Equal([Severity.Good, Severity.Note], findings.Select(finding => finding.Severity));
+        Assert.Contains("--crypto bouncycastle", findings[0].Advice, StringComparison.Ordinal);
+        Assert.Equal("fast cannot be used: it is not installed", findings[1].Text);
+    }
+
+    [Fact]
+    public void Crypto_SystemIsTheFastest_NeedsNoAdvice() =>
+        Assert.Null(Assert.Single(CryptoCheck.Examine([("system", CryptoEngine.System, null)])).Advice);
 
     [Theory]
     [InlineData("212992", 1000u, Severity.Warning)]

@@ -13,6 +13,7 @@ public sealed class StatTextTests
             {
               "version": "0.1.0", "pid": 42, "uptimeSeconds": 93784, "control": "/run/espalier.sock",
               "tun": { "name": "esp0", "mtu": 1422 },
+              "crypto": { "engine": "openssl", "library": "OpenSSL 3.0.17" },
               "memory": { "vmRssKiB": 14336, "rssAnonKiB": 6144, "vmHwmKiB": 15360 },
               "traffic": { "packetsOut": 1234567, "bytesOut": 1536, "packetsIn": 1, "bytesIn": 99, "packetsBypassed": 0, "bytesBypassed": 0 },
               "drops": { "InboundReplayed": 3, "InboundDummy": 0 },
@@ -36,6 +37,7 @@ public sealed class StatTextTests
             """
             espalier 0.1.0, process 42, up 1 d 02:03:04
             TUN esp0, MTU 1422; control socket /run/espalier.sock
+            crypto openssl (OpenSSL 3.0.17)
             memory 14.0 MiB resident, 6.0 MiB anonymous, 15.0 MiB at peak
 
             traffic             packets    bytes

@@ -1,8 +1,7 @@
 using System.Security.Cryptography;
-using Espalier.Ipsec.Algorithms.Aead;
 using Espalier.Ipsec.Algorithms.Ciphers;
+using Espalier.Ipsec.Algorithms.Engines;
 using Espalier.Ipsec.Algorithms.Integrity;
-using Espalier.Ipsec.Esp;
 
 namespace Espalier.Ipsec.Algorithms;
 
@@ -11,13 +10,11 @@ namespace Espalier.Ipsec.Algorithms;
 /// <param name="KeyLengths">Bytes of key, without the salt.</param>
 /// <param name="SaltLength">Bytes of salt at the end of the key.</param>
 /// <param name="IcvBits">ICV lengths.</param>
+/// <param name="Mode">What a crypto engine is asked for.</param>
 /// <param name="IsSupported">False where this machine's cryptographic library lacks it.</param>
-/// <param name="Create">Makes a transform.</param>
+/// <param name="IsGmac">True where nothing is encrypted.</param>
 internal sealed record AeadAlgorithm(
-    string Name, int[] KeyLengths, int SaltLength, int[] IcvBits, Func<bool> IsSupported, AeadAlgorithm.Creator Create)
-{
-    public delegate EspTransform Creator(ReadOnlySpan<byte> key, ReadOnlySpan<byte> salt, AeadParameters parameters);
-}
+    string Name, int[] KeyLengths, int SaltLength, int[] IcvBits, AeadMode Mode, Func<bool> IsSupported, bool IsGmac = false);
 
 /// <summary>An encryption algorithm of ESP.</summary>
 /// <param name="Name">The kernel's name.</param>
@@ -57,16 +54,10 @@ internal static class AlgorithmCatalog
 
     public static AeadAlgorithm[] Aeads { get; } =
     [
-        new("rfc4106(gcm(aes))", s_aesKeys, 4, [64, 96, 128], static () => AesGcm.IsSupported, static (key, salt, parameters) =>
-            parameters.IcvLength == 8
-                ? new AesGcmShortIcvTransform(key, salt, parameters)
-                : new AesGcmTransform(key, salt, parameters)),
-        new("rfc4543(gcm(aes))", s_aesKeys, 4, [128], static () => AesGcm.IsSupported,
-            static (key, salt, parameters) => new AesGmacTransform(key, salt, parameters)),
-        new("rfc4309(ccm(aes))", s_aesKeys, 3, [64, 96, 128], static () => AesCcm.IsSupported,
-            static (key, salt, parameters) => new AesCcmTransform(key, salt, parameters)),
-        new("rfc7539esp(chacha20,poly1305)", [32], 4, [128], static () => ChaCha20Poly1305.IsSupported,
-            static (key, salt, parameters) => new ChaCha20Poly1305Transform(key, salt, parameters)),
+        new("rfc4106(gcm(aes))", s_aesKeys, 4, [64, 96, 128], AeadMode.AesGcm, static () => AesGcm.IsSupported),
+        new("rfc4543(gcm(aes))", s_aesKeys, 4, [128], AeadMode.AesGcm, static () => AesGcm.IsSupported, IsGmac: true),
+        new("rfc4309(ccm(aes))", s_aesKeys, 3, [64, 96, 128], AeadMode.AesCcm, static () => AesCcm.IsSupported),
+        new("rfc7539esp(chacha20,poly1305)", [32], 4, [128], AeadMode.ChaCha20Poly1305, static () => ChaCha20Poly1305.IsSupported),
     ];
 
     public static CipherAlgorithm[] Ciphers { get; } =

@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using Espalier.Ipsec.Algorithms.Engines;
 
 namespace Espalier.Ipsec.Algorithms;
 
@@ -9,7 +10,7 @@ namespace Espalier.Ipsec.Algorithms;
 internal static class AlgorithmChecks
 {
     /// <summary>The recipe for the algorithms, or null and the reason.</summary>
-    public static TransformRecipe? Resolve(IReadOnlyList<AlgorithmSpec> algorithms, bool esn, out string? error)
+    public static TransformRecipe? Resolve(IReadOnlyList<AlgorithmSpec> algorithms, bool esn, CryptoEngine engine, out string? error)
     {
         if (!TrySort(algorithms, out var aead, out var cipher, out var mac, out error))
         {
@@ -18,7 +19,7 @@ internal static class AlgorithmChecks
 
         if (aead is not null)
         {
-            return ResolveAead(aead, esn, out error);
+            return ResolveAead(aead, esn, engine, out error);
         }
 
         error = MissingPart(cipher, mac);
@@ -93,7 +94,7 @@ internal static class AlgorithmChecks
             : $"{cipher.Name} without authentication is refused: RFC 8221 §4 says that ESP encryption MUST be authenticated.";
     }
 
-    private static AeadRecipe? ResolveAead(AlgorithmSpec spec, bool esn, out string? error)
+    private static AeadRecipe? ResolveAead(AlgorithmSpec spec, bool esn, CryptoEngine engine, out string? error)
     {
         var algorithm = AlgorithmCatalog.Aead(spec.Name);
         error = algorithm is null ? Unknown(spec)
@@ -104,7 +105,7 @@ internal static class AlgorithmChecks
             error = $"{spec.Name} takes an ICV of {List(algorithm.IcvBits)} bits, not {spec.IcvBits}.";
         }
 
-        return error is null ? new AeadRecipe(algorithm!, spec.Key, spec.IcvBits / 8, esn) : null;
+        return error is null ? new AeadRecipe(algorithm!, spec.Key, spec.IcvBits / 8, esn, engine) : null;
     }
 
     private static EncryptThenMacRecipe? ResolvePair(AlgorithmSpec cipherSpec, AlgorithmSpec macSpec, bool esn, out string? error)

@@ -65,7 +65,7 @@ internal sealed class EncryptThenMacTransform : EspTransform
             var authenticated = packet[..^Geometry.IcvLength];
             Span<byte> mac = stackalloc byte[EspMac.LongestMac];
             ComputeMac(authenticated, sequence, mac);
-            if (!CryptographicOperations.FixedTimeEquals(mac[..Geometry.IcvLength], packet[authenticated.Length..]))
+            if (!IcvComparison.AreEqual(mac[..Geometry.IcvLength], packet[authenticated.Length..]))
             {
                 return false;
             }

@@ -1,5 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Security.Cryptography;
+using Espalier.Ipsec.Algorithms.Engines;
 using Espalier.Ipsec.Esp;
 
 namespace Espalier.Ipsec.Algorithms;
@@ -35,26 +36,37 @@ public static class EspTransformFactory
     /// </summary>
     /// <param name="algorithms">As parsed, names canonical.</param>
     /// <param name="extendedSequenceNumbers">True for ESN.</param>
+    /// <param name="engine">Does what it brings; <see cref="CryptoEngine.System"/> does the rest.</param>
     /// <param name="transform">The transform, which owns copies of the keys.</param>
     /// <param name="error">Where it fails: one sentence for the extended ACK, naming the algorithm and never the key.</param>
     /// <returns>False if the combination is unknown, refused, or a key or ICV length does not fit.</returns>
     public static bool TryCreate(
         IReadOnlyList<AlgorithmSpec> algorithms,
         bool extendedSequenceNumbers,
+        CryptoEngine engine,
         [NotNullWhen(true)] out EspTransform? transform,
         [NotNullWhen(false)] out string? error) =>
-        TryCreate(algorithms, extendedSequenceNumbers, IvEntropy.Shared, out transform, out error);
+        TryCreate(algorithms, extendedSequenceNumbers, engine, IvEntropy.Shared, out transform, out error);
+
+    /// <summary>As above, with <see cref="CryptoEngine.System"/>.</summary>
+    public static bool TryCreate(
+        IReadOnlyList<AlgorithmSpec> algorithms,
+        bool extendedSequenceNumbers,
+        [NotNullWhen(true)] out EspTransform? transform,
+        [NotNullWhen(false)] out string? error) =>
+        TryCreate(algorithms, extendedSequenceNumbers, CryptoEngine.System, IvEntropy.Shared, out transform, out error);
 
     /// <summary>As above, with the source of IVs that a test chooses.</summary>
     internal static bool TryCreate(
         IReadOnlyList<AlgorithmSpec> algorithms,
         bool extendedSequenceNumbers,
+        CryptoEngine engine,
         IvEntropy entropy,
         [NotNullWhen(true)] out EspTransform? transform,
         [NotNullWhen(false)] out string? error)
     {
         transform = null;
-        var recipe = AlgorithmChecks.Resolve(algorithms, extendedSequenceNumbers, out error);
+        var recipe = AlgorithmChecks.Resolve(algorithms, extendedSequenceNumbers, engine, out error);
         if (recipe is null)
         {
             error ??= "The algorithms of the SA are not supported.";

@@ -9,7 +9,7 @@ internal static class PacketSizes
     public static bool Fit(EspGeometry geometry, int packetLength)
     {
         int ciphertext = packetLength - EspGeometry.HeaderLength - geometry.IvLength - geometry.IcvLength;
-        return ciphertext >= geometry.Alignment && ciphertext % geometry.Alignment == 0
+        return ciphertext >= geometry.Alignment && (ciphertext & (geometry.Alignment - 1)) == 0
             && packetLength <= PacketScratch.LongestPacket;
     }
 }

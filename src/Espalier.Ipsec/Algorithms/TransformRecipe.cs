@@ -1,20 +1,11 @@
 using System.Security.Cryptography;
 using Espalier.Ipsec.Algorithms.Aead;
 using Espalier.Ipsec.Algorithms.Ciphers;
+using Espalier.Ipsec.Algorithms.Engines;
 using Espalier.Ipsec.Algorithms.Integrity;
 using Espalier.Ipsec.Esp;
 
 namespace Espalier.Ipsec.Algorithms;
-
-/// <summary>What a transform is for. Libraries need other key schedules for the two, and each costs memory.</summary>
-internal enum TransformDirection : byte
-{
-    /// <summary>Packets that are sent.</summary>
-    Seal,
-
-    /// <summary>Packets that arrive.</summary>
-    Open,
-}
 
 /// <summary>
 /// The checked algorithms and keys of one SA, from which a transform of one direction is made. Owns pinned copies of the keys,
@@ -39,16 +30,18 @@ internal abstract class TransformRecipe : IDisposable
     }
 }
 
-/// <summary>One AEAD algorithm; its key ends in the salt.</summary>
-internal sealed class AeadRecipe(AeadAlgorithm algorithm, ReadOnlySpan<byte> keyWithSalt, int icvLength, bool esn) : TransformRecipe
+/// <summary>One AEAD algorithm, done by an engine; its key ends in the salt.</summary>
+internal sealed class AeadRecipe(AeadAlgorithm algorithm, ReadOnlySpan<byte> keyWithSalt, int icvLength, bool esn, CryptoEngine engine) : TransformRecipe
 {
     private readonly byte[] _key = CopyKey(keyWithSalt);
 
     public override EspTransform Create(TransformDirection direction, IvEntropy entropy)
     {
         var key = _key.AsSpan(0, _key.Length - algorithm.SaltLength);
+        var salt = _key.AsSpan(key.Length);
         var parameters = new AeadParameters(icvLength, esn, entropy);
-        return algorithm.Create(key, _key.AsSpan(key.Length), parameters);
+        var cipher = engine.For(algorithm.Mode, icvLength).Create(algorithm.Mode, key, icvLength, direction);
+        return algorithm.IsGmac ? new GmacTransform(cipher, salt, parameters) : new AeadTransform(cipher, salt, parameters);
     }
 
     public override void Dispose() => CryptographicOperations.ZeroMemory(_key);

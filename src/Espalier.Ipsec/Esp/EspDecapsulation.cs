@@ -51,9 +51,7 @@ public static class EspDecapsulation
             return replayed;
         }
 
-        var lifetime = LifetimeCheck.Check(sa);
-        notice = LifetimeCheck.ToNotice(lifetime);
-        return lifetime == LifetimeVerdict.HardExpired ? DropReason.InboundSaExpired : DropReason.None;
+        return LifetimeCheck.Allows(sa, out notice) ? DropReason.None : DropReason.InboundSaExpired;
     }
 
     /// <summary>
@@ -81,9 +79,7 @@ public static class EspDecapsulation
         }
 
         // Packets of one batch pass Check before any of them is counted.
-        var lifetime = LifetimeCheck.Check(sa);
-        notice = LifetimeCheck.ToNotice(lifetime);
-        if (lifetime == LifetimeVerdict.HardExpired)
+        if (!LifetimeCheck.Allows(sa, out notice))
         {
             return DropReason.InboundSaExpired;
         }
@@ -116,7 +112,7 @@ public static class EspDecapsulation
     private static bool FitsGeometry(EspGeometry geometry, int length)
     {
         int ciphertext = length - EspGeometry.HeaderLength - geometry.IvLength - geometry.IcvLength;
-        return ciphertext >= Math.Max(EspGeometry.TrailerLength, geometry.Alignment) && ciphertext % geometry.Alignment == 0;
+        return ciphertext >= Math.Max(EspGeometry.TrailerLength, geometry.Alignment) && (ciphertext & (geometry.Alignment - 1)) == 0;
     }
 
     // As the kernel: a number that was never sent counts in no counter of the SA, though it is dropped for its sequence number.

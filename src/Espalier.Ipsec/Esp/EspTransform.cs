@@ -26,7 +26,7 @@ public struct EspFrame
 /// | Security Parameters Index | Sequence Number | IV (IvLength) |
 /// | payload … padding | pad length | next header | ICV (IcvLength) |
 /// </code>
-/// Payload, padding, pad length and next header together are a multiple of <see cref="Alignment"/>, at least 4.
+/// Payload, padding, pad length and next header together are a multiple of <see cref="Alignment"/>, a power of two and at least 4.
 /// </summary>
 public readonly record struct EspGeometry(int IvLength, int IcvLength, int Alignment)
 {
@@ -39,7 +39,7 @@ public readonly record struct EspGeometry(int IvLength, int IcvLength, int Align
     /// <summary>Length of the whole ESP packet for <paramref name="payloadLength"/> bytes of payload (TFC padding included) and minimal padding.</summary>
     public int PacketLength(int payloadLength)
     {
-        int ciphertext = (payloadLength + TrailerLength + Alignment - 1) / Alignment * Alignment;
+        int ciphertext = (payloadLength + TrailerLength + Alignment - 1) & -Alignment;
         return HeaderLength + IvLength + ciphertext + IcvLength;
     }
 
@@ -47,7 +47,7 @@ public readonly record struct EspGeometry(int IvLength, int IcvLength, int Align
     public int LargestPayload(int espLength)
     {
         int ciphertext = espLength - HeaderLength - IvLength - IcvLength;
-        return ciphertext < Alignment ? -1 : ciphertext / Alignment * Alignment - TrailerLength;
+        return ciphertext < Alignment ? -1 : (ciphertext & -Alignment) - TrailerLength;
     }
 }
 

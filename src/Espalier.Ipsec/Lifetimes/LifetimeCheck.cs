@@ -2,42 +2,35 @@ using Espalier.Ipsec.Sad;
 
 namespace Espalier.Ipsec.Lifetimes;
 
-/// <summary>What the limits of bytes and packets say about an SA.</summary>
-internal enum LifetimeVerdict : byte
-{
-    /// <summary>Go on.</summary>
-    Good,
-
-    /// <summary>Go on, and tell that a soft limit is met; said once.</summary>
-    SoftExpired,
-
-    /// <summary>Stop, and tell that a hard limit is met; said once, because the SA is Expired from then on.</summary>
-    HardExpired,
-}
-
 /// <summary>
 /// Limits of bytes and packets as the kernel's xfrm_state_check_expire has them: looked at before a packet is counted, and met when the count is equal.
 /// So with a limit of ten packets ten pass, and the eleventh is refused. On the worker that owns the SA.
 /// </summary>
 internal static class LifetimeCheck
 {
-    public static LifetimeVerdict Check(SecurityAssociation sa)
+    /// <summary>Looks at the limits.</summary>
+    /// <param name="sa">The SA, in its worker's batch; its state follows the verdict.</param>
+    /// <param name="notice">The event to post, or null.</param>
+    /// <returns>False if a hard limit is met: the packet must be dropped.</returns>
+    public static bool Allows(SecurityAssociation sa, out IpsecEventKind? notice)
     {
         ref var usage = ref sa.Usage;
-        var limits = sa.Limits;
+        ref readonly var limits = ref sa.Limits;
+        notice = null;
         if (usage.Bytes >= limits.HardBytes || usage.Packets >= limits.HardPackets)
         {
             sa.State = SaState.Expired;
-            return LifetimeVerdict.HardExpired;
+            notice = IpsecEventKind.HardExpired;
+            return false;
         }
 
         if (!sa.Dying && (usage.Bytes >= limits.SoftBytes || usage.Packets >= limits.SoftPackets))
         {
             sa.Dying = true;
-            return LifetimeVerdict.SoftExpired;
+            notice = IpsecEventKind.SoftExpired;
         }
 
-        return LifetimeVerdict.Good;
+        return true;
     }
 
     public static void Count(SecurityAssociation sa, int bytes, ulong nowUnixSeconds)
@@ -51,11 +44,4 @@ internal static class LifetimeCheck
             usage.UseTime = nowUnixSeconds;
         }
     }
-
-    public static IpsecEventKind? ToNotice(LifetimeVerdict verdict) => verdict switch
-    {
-        LifetimeVerdict.SoftExpired => IpsecEventKind.SoftExpired,
-        LifetimeVerdict.HardExpired => IpsecEventKind.HardExpired,
-        _ => null,
-    };
 }

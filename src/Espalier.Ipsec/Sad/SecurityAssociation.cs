@@ -187,7 +187,7 @@ public sealed class SecurityAssociation : IDisposable
     public uint TfcPadding { get; init; }
 
     /// <summary>Limits; UPDSA replaces them.</summary>
-    public LifetimeLimits Limits { get; set; } = LifetimeLimits.None;
+    public LifetimeLimits Limits = LifetimeLimits.None;
 
     /// <summary>Algorithms verbatim, for GETSA.</summary>
     public IReadOnlyList<AlgorithmSpec> Algorithms { get; init; } = [];

@@ -215,7 +215,7 @@ internal sealed class MigrateHandler
         }
 
         var algorithms = old.Algorithms.Select(spec => new AlgorithmSpec(spec.Kind, spec.Name, spec.Key, spec.IcvBits)).ToList();
-        if (!EspTransformFactory.TryCreate(algorithms, old.UsesEsn, out var transform, out string? reason))
+        if (!EspTransformFactory.TryCreate(algorithms, old.UsesEsn, _context.Options.Engine, out var transform, out string? reason))
         {
             AlgorithmParser.Dispose(algorithms);
             return new XfrmError(LinuxError.NoData, reason);

@@ -2,6 +2,7 @@ using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Espalier.Ipsec;
 using Espalier.Ipsec.Algorithms;
+using Espalier.Ipsec.Algorithms.Engines;
 using Espalier.Ipsec.Esp;
 using Espalier.Ipsec.Sad;
 using Espalier.Ipsec.Spd;
@@ -15,7 +16,7 @@ namespace Espalier.Xfrm.Handlers;
 internal static class SaBuilder
 {
     /// <summary>Builds the SA with its transform; on failure nothing is left over.</summary>
-    public static XfrmError Build(in XfrmUserSaInfo info, in XfrmAttributes attributes, ulong now, out SecurityAssociation? sa)
+    public static XfrmError Build(in XfrmUserSaInfo info, in XfrmAttributes attributes, CryptoEngine engine, ulong now, out SecurityAssociation? sa)
     {
         sa = null;
         var error = AlgorithmParser.Parse(attributes, out var algorithms);
@@ -25,7 +26,7 @@ internal static class SaBuilder
         }
 
         bool extended = (info.Flags & (byte)SaFlags.Esn) != 0;
-        if (!EspTransformFactory.TryCreate(algorithms, extended, out var transform, out string? reason))
+        if (!EspTransformFactory.TryCreate(algorithms, extended, engine, out var transform, out string? reason))
         {
             AlgorithmParser.Dispose(algorithms);
             return XfrmError.Invalid(reason);

@@ -30,7 +30,7 @@ internal sealed class SaHandlers
             return error;
         }
 
-        error = SaBuilder.Build(info, request.Attributes, _context.Now, out var sa);
+        error = SaBuilder.Build(info, request.Attributes, _context.Options.Engine, _context.Now, out var sa);
         if (error.Failed || sa is null)
         {
             return error;

@@ -1,4 +1,5 @@
 using Espalier.Ipsec;
+using Espalier.Ipsec.Algorithms.Engines;
 using Espalier.Ipsec.Lifetimes;
 using Espalier.Ipsec.Sad;
 using Espalier.Xfrm.Messages;
@@ -17,6 +18,9 @@ public sealed record XfrmOptions
     /// no reader, is <see cref="AcquireExpiresSeconds"/>.
     /// </summary>
     public Func<uint?>? ReadAcquireExpires { get; init; }
+
+    /// <summary>What does the cryptography of the SAs.</summary>
+    public CryptoEngine Engine { get; init; } = CryptoEngine.System;
 
     /// <summary>Larval SAs that ACQUIREs may have made at a time; further ones are counted as errors.</summary>
     public int MaximumAcquiring { get; init; } = 4096;

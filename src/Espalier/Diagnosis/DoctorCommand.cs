@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Espalier.CommandLine;
+using Espalier.Crypto;
 using Espalier.Diagnosis.Checks;
 
 namespace Espalier.Diagnosis;
@@ -9,7 +10,7 @@ internal static class DoctorCommand
 {
     private const string Notes = """
         Looks, and changes nothing. Checks: whether the kernel has ESP of its own, TUN, rights, nftables, limits of socket buffers,
-        who holds UDP ports 500 and 4500, reverse path filtering, forwarding, the preload library, a data plane that runs
+        who holds UDP ports 500 and 4500, reverse path filtering, forwarding, crypto engines, the preload library, a data plane that runs
         already, and settings of strongSwan that get in the way. Run it as the user, and in the network namespace, of 'espalier run'.
 
         Examples:
@@ -43,6 +44,7 @@ internal static class DoctorCommand
         .. PortCheck.Examine(host, port),
         .. BufferCheck.Examine(host, receiveBuffer),
         .. RoutingCheck.Examine(host),
+        .. CryptoCheck.Examine(CryptoEngines.Survey()),
         .. PreloadCheck.Examine(host),
         .. ControlCheck.Examine(control),
         .. StrongSwanCheck.Examine(host),

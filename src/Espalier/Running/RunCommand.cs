@@ -2,7 +2,9 @@ using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
 using Espalier.CommandLine;
+using Espalier.Crypto;
 using Espalier.Io.Processes;
+using Espalier.Ipsec.Algorithms.Engines;
 using Espalier.Routing;
 using Microsoft.Extensions.Logging;
 
@@ -33,12 +35,17 @@ internal static class RunCommand
 
         It needs CAP_NET_ADMIN and CAP_NET_RAW (root, or a user namespace of one's own) and /dev/net/tun. 'espalier doctor' checks.
 
+        Crypto engines: 'system' is System.Security.Cryptography, 'openssl' OpenSSL 3 without what that adds to each call, 'ipsec-mb' Intel's
+        multi-buffer library (processors with AES instructions), 'bouncycastle' managed code, slow. An engine does AES-GCM, 'openssl' also
+        ChaCha20-Poly1305; all else is done by 'system', and so is everything where the engine is not there or fails its self-test: the log says so.
+
         Who may connect to the control socket: root, the user who runs this, and whom --allow-user and --allow-group name
         (a daemon that drops its rights, such as charon running as user strongswan, must be named to come back after a restart).
 
         Examples:
           espalier run
           espalier run --allow-user strongswan --log-level debug
+          espalier run --crypto auto
           espalier run --control /run/espalier-b.sock --tun espb --encap-port 0 --table 4551 --rule-priority 211
 
         Exit codes: 0 stopped by a signal; 1 could not start or lost its device (one line says why and what to do, and nothing
@@ -64,10 +71,12 @@ internal static class RunCommand
         var noTso = new Option<bool>("--no-tso") { Description = "Read and write the TUN packet by packet, not as super-packets (TSO, USO)" };
         var noGso = new Option<bool>("--no-udp-gso") { Description = "Send outer UDP packets one by one, not in messages that the kernel cuts (UDP_SEGMENT)" };
         var noGro = new Option<bool>("--no-udp-gro") { Description = "Take outer UDP packets one by one, not joined by the kernel (UDP_GRO)" };
+        var crypto = new Option<string>("--crypto") { Description = $"Crypto engine: {string.Join(", ", CryptoEngines.Names)} (the fastest that is there)", HelpName = "ENGINE", DefaultValueFactory = _ => CryptoEngine.System.Name };
+        crypto.Validators.Add(CheckEngine);
         var level = new Option<LogLevel>("--log-level") { Description = "trace, debug, information, warning, error, critical or none", HelpName = "LEVEL", DefaultValueFactory = _ => LogLevel.Information };
         level.CustomParser = ParseLevel;
 
-        var command = new Command("run", "Run the data plane in the foreground.") { control, tun, port, mark, table, priority, users, groups, buffer, noTso, noGso, noGro, level };
+        var command = new Command("run", "Run the data plane in the foreground.") { control, tun, port, mark, table, priority, users, groups, buffer, crypto, noTso, noGso, noGro, level };
         NotedHelp.AddTo(command, Notes);
         command.SetAction(parsed => DaemonProgram.Run(
             new RunOptions
@@ -81,6 +90,7 @@ internal static class RunCommand
                 AllowedUsers = [.. (parsed.GetValue(users) ?? []).Select(name => UserDirectory.FindUser(name)!.Value)],
                 AllowedGroups = [.. (parsed.GetValue(groups) ?? []).Select(name => UserDirectory.FindGroup(name)!.Value)],
                 ReceiveBufferBytes = (int)parsed.GetValue(buffer),
+                Crypto = parsed.GetValue(crypto)!,
                 Tso = !parsed.GetValue(noTso),
                 UdpGso = !parsed.GetValue(noGso),
                 UdpGro = !parsed.GetValue(noGro),
@@ -98,6 +108,15 @@ internal static class RunCommand
         if (name.Length is 0 or > LongestInterfaceName || name is "." or ".." || name.Any(c => c is <= ' ' or > '~' or '/' or ':' or '%'))
         {
             result.AddError($"--tun takes an interface name of 1 to {LongestInterfaceName} characters without spaces, '/', ':' and '%', not '{name}'");
+        }
+    }
+
+    private static void CheckEngine(OptionResult result)
+    {
+        string name = result.GetValueOrDefault<string>() ?? "";
+        if (!CryptoEngines.Names.Contains(name))
+        {
+            result.AddError($"--crypto takes {string.Join(", ", CryptoEngines.Names.SkipLast(1))} or {CryptoEngines.Names[^1]}, not '{name}'");
         }
     }
 

@@ -1,4 +1,5 @@
 using Espalier.CommandLine;
+using Espalier.Ipsec.Algorithms.Engines;
 using Microsoft.Extensions.Logging;
 
 namespace Espalier.Running;
@@ -41,6 +42,9 @@ internal sealed record RunOptions
 
     /// <summary>Take datagrams that the kernel joined as one (UDP_GRO).</summary>
     internal bool UdpGro { get; init; } = true;
+
+    /// <summary>The crypto engine, of <see cref="Crypto.CryptoEngines.Names"/>.</summary>
+    internal string Crypto { get; init; } = CryptoEngine.System.Name;
 
     /// <summary>Least level that is logged.</summary>
     internal LogLevel LogLevel { get; init; } = LogLevel.Information;

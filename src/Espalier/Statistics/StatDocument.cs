@@ -5,6 +5,7 @@ using System.Text.Json;
 using Espalier.DataPlane;
 using Espalier.DataPlane.Counters;
 using Espalier.Ipsec;
+using Espalier.Ipsec.Algorithms.Engines;
 using Espalier.Ipsec.Lifetimes;
 using Espalier.Ipsec.Sad;
 using Espalier.Ipsec.Spd;
@@ -20,7 +21,7 @@ namespace Espalier.Statistics;
 /// their counts are whole. Names are stable. Control thread.
 /// </summary>
 internal sealed class StatDocument(
-    RunOptions options, IpsecDatabase database, RoutingController routing, DataPlaneHost dataPlane, KernelDevices devices, ControlServer control)
+    RunOptions options, CryptoEngine engine, IpsecDatabase database, RoutingController routing, DataPlaneHost dataPlane, KernelDevices devices, ControlServer control)
 {
     /// <summary>Entries of a list at most: the control thread must not be busy for long.</summary>
     internal const int LongestList = 1000;
@@ -73,6 +74,10 @@ internal sealed class StatDocument(
         json.WriteStartObject("tun");
         json.WriteString("name", devices.Tun.Name);
         json.WriteNumber("mtu", routing.TunnelMtu);
+        json.WriteEndObject();
+        json.WriteStartObject("crypto");
+        json.WriteString("engine", engine.Name);
+        json.WriteString("library", engine.Library);
         json.WriteEndObject();
         var memory = ProcessMemory.Read();
         json.WriteStartObject("memory");

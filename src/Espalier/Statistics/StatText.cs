@@ -63,6 +63,8 @@ internal static class StatText
             CultureInfo.InvariantCulture,
             $"espalier {Text(root, "version")}, process {Number(root, "pid")}, up {Duration(Number(root, "uptimeSeconds"))}"));
         output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"TUN {Text(tun, "name")}, MTU {Number(tun, "mtu")}; control socket {Text(root, "control")}"));
+        var crypto = Member(root, "crypto");
+        output.WriteLine($"crypto {Text(crypto, "engine")} ({Text(crypto, "library")})");
         output.WriteLine(
             $"memory {Bytes(Number(memory, "vmRssKiB") * 1024)} resident, {Bytes(Number(memory, "rssAnonKiB") * 1024)} anonymous, {Bytes(Number(memory, "vmHwmKiB") * 1024)} at peak");
         output.WriteLine();

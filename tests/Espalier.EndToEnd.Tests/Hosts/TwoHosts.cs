@@ -45,6 +45,13 @@ public sealed class TwoHosts : IDisposable
     /// <summary>Its daemon.</summary>
     public EspalierProgram SunDaemon { get; private set; }
 
+    /// <summary>Stops the second host's daemon and starts one with these options.</summary>
+    public void RestartSun(params string[] options)
+    {
+        SunDaemon.Stop();
+        SunDaemon = Start(Sun, options);
+    }
+
     /// <summary>Key of AES-128-GCM with salt, as `ip xfrm` takes it.</summary>
     public static string GcmKey() => "0x" + Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(20));
 

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Globalization;
 using Espalier.Ipsec.Algorithms;
+using Espalier.Ipsec.Algorithms.Engines;
 using Espalier.Ipsec.Esp;
 
 namespace Espalier.Ipsec.Tests.Algorithms;
@@ -69,9 +70,9 @@ internal static class AlgorithmCases
         return [.. line.Split('+').Select(part => Spec(part, random))];
     }
 
-    public static EspTransform Create(IReadOnlyList<AlgorithmSpec> specs, bool esn, IvEntropy? entropy = null)
+    public static EspTransform Create(IReadOnlyList<AlgorithmSpec> specs, bool esn, IvEntropy? entropy = null, CryptoEngine? engine = null)
     {
-        Assert.True(EspTransformFactory.TryCreate(specs, esn, entropy ?? IvEntropy.Shared, out var transform, out string? error), error);
+        Assert.True(EspTransformFactory.TryCreate(specs, esn, engine ?? CryptoEngine.System, entropy ?? IvEntropy.Shared, out var transform, out string? error), error);
         return transform;
     }
 

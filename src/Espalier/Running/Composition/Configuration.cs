@@ -1,4 +1,5 @@
 using Espalier.DataPlane;
+using Espalier.Ipsec.Algorithms.Engines;
 using Espalier.Routing;
 using Espalier.Xfrm.Handlers;
 using Espalier.Xfrm.Server;
@@ -25,12 +26,12 @@ internal static class Configuration
         Versions = KernelFeatures.HasIPv6 ? [Wire.Addresses.IpVersion.IPv4, Wire.Addresses.IpVersion.IPv6] : [Wire.Addresses.IpVersion.IPv4],
     };
 
-    internal static ControlServerOptions Control(RunOptions options) => new()
+    internal static ControlServerOptions Control(RunOptions options, CryptoEngine engine) => new()
     {
         Path = options.ControlPath,
         AllowedUsers = options.AllowedUsers,
         AllowedGroups = options.AllowedGroups,
         Mark = options.Mark,
-        Xfrm = new XfrmOptions { ReadAcquireExpires = KernelFeatures.AcquireExpires },
+        Xfrm = new XfrmOptions { ReadAcquireExpires = KernelFeatures.AcquireExpires, Engine = engine },
     };
 }

@@ -1,10 +1,12 @@
 using System.Globalization;
+using Espalier.Crypto;
 using Espalier.DataPlane;
 using Espalier.DataPlane.Counters;
 using Espalier.Io;
 using Espalier.Io.Host;
 using Espalier.Io.Interop;
 using Espalier.Ipsec;
+using Espalier.Ipsec.Algorithms.Engines;
 using Espalier.Ipsec.Spd;
 using Espalier.Routing;
 using Espalier.Running.Logging;
@@ -29,6 +31,7 @@ internal sealed class Daemon : IDisposable
     private readonly ILogger _logger;
     private readonly IpsecDatabase _database = new();
     private readonly RoutingController _routing;
+    private readonly CryptoEngine _engine;
     private readonly ControlServer _control;
     private readonly TaskCompletionSource<string> _failure = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private KernelDevices? _devices;
@@ -44,7 +47,8 @@ internal sealed class Daemon : IDisposable
         _options = options;
         _logger = log.Create("run");
         _routing = new RoutingController(_database, Configuration.Routing(options), log.Create("routing"));
-        _control = new ControlServer(_database, Configuration.Control(options), log.Create("control"));
+        _engine = ChooseEngine(options.Crypto);
+        _control = new ControlServer(_database, Configuration.Control(options, _engine), log.Create("control"));
     }
 
     /// <summary>Ends with the reason when the daemon must stop: a device is lost or the control thread has failed.</summary>
@@ -130,7 +134,7 @@ internal sealed class Daemon : IDisposable
             RunLog.ReceiveOffloadRefused(_logger);
         }
 
-        var document = new StatDocument(_options, _database, _routing, _dataPlane, _devices, _control);
+        var document = new StatDocument(_options, _engine, _database, _routing, _dataPlane, _devices, _control);
         _control.Statistics = document.Write;
         _control.EncapsulationPorts = new EncapsulationPorts(_dataPlane);
         _control.PathMtuLearnt = learnt => _routing.LearnPathMtu(learnt.Association!, learnt.PathMtu);
@@ -150,6 +154,18 @@ internal sealed class Daemon : IDisposable
 
     private int Entries() => _database.Sad.Count
         + _database.Spd.Count(PolicyDirection.In) + _database.Spd.Count(PolicyDirection.Out) + _database.Spd.Count(PolicyDirection.Forward);
+
+    private CryptoEngine ChooseEngine(string name)
+    {
+        var choice = CryptoEngines.Choose(name);
+        if (choice.Refused is not null)
+        {
+            RunLog.CryptoRefused(_logger, choice.Refused);
+        }
+
+        RunLog.Crypto(_logger, choice.Engine.Name, choice.Engine.Library, choice.Faster is null ? "" : $"; {choice.Faster} is there and faster: --crypto {choice.Faster}");
+        return choice.Engine;
+    }
 
     private void TakeTable()
     {

@@ -32,6 +32,12 @@ internal static partial class RunLog
     [LoggerMessage(109, LogLevel.Information, "Offloads: {Offloads}")]
     internal static partial void Offloads(ILogger logger, string offloads);
 
+    [LoggerMessage(110, LogLevel.Information, "Crypto engine {Engine} ({Library}){Remark}")]
+    internal static partial void Crypto(ILogger logger, string engine, string library, string remark);
+
+    [LoggerMessage(111, LogLevel.Warning, "Crypto engine not used: {Reason}")]
+    internal static partial void CryptoRefused(ILogger logger, string reason);
+
     [LoggerMessage(107, LogLevel.Error, "Device lost: {Reason}")]
     internal static partial void DeviceLost(ILogger logger, string reason);
 }
