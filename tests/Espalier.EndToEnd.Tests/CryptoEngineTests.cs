@@ -1,4 +1,5 @@
 using Espalier.EndToEnd.Tests.Hosts;
+using Espalier.Testing;
 
 namespace Espalier.EndToEnd.Tests;
 
