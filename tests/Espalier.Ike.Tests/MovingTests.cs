@@ -50,19 +50,21 @@ public sealed class MovingTests
     {
         using var net = new RoadWarriors(1, masquerade: false);
         var moon = net.StartGateway(gateway);
-        var carol = net.StartClient(1, client);
+        // kernel-libipsec's exception for its peer keeps the old way, so there the selector leaves the peer's address out.
+        var carol = net.StartClient(1, client, far: client == Plane.Libipsec ? "10.1.0.0/16" : null);
         carol.Initiate("everything");
         string before = carol.Sa().UniqueId;
         using var pings = new PingFlow(carol.Host, "10.1.0.10");
         pings.AwaitAnswers(30);
 
-        carol.Host.Ip("address add 10.0.1.7/24 dev lan1");
+        // She moves into another network of the same router.
+        net.Router.Ip("address add 10.0.9.1/24 dev lan1");
+        carol.Host.Ip("address add 10.0.9.2/24 dev lan1");
+        carol.Host.Ip("route replace default via 10.0.9.1");
         carol.Host.Ip("address del 10.0.1.2/24 dev lan1");
-        carol.Host.Ip("route replace default via 10.0.1.1");
 
-        pings.AwaitAnswers(100, 30);
-        pings.Finish();
-        Wait.Until(() => moon.Sa().RemoteHost == "10.0.1.7" && carol.Sa().LocalHost == "10.0.1.7", () => $"both know the new address\n{carol.Log}");
+        Wait.Until(() => moon.Sas() is [{ RemoteHost: "10.0.9.2" }] && carol.Sa().LocalHost == "10.0.9.2", () => $"both know the new address\n{carol.Host.Sh("ip route show table all").Text}\n{carol.Host.Sh("ip rule").Text}\n{carol.Host.Sh("ip addr").Text}", 20);
+        pings.AwaitAnswers(100, 20);
         Assert.Equal(before, carol.Sa().UniqueId);
         carol.Host.Sh("ping -c 3 -i 0.05 -W 2 10.1.0.10").Expect();
         net.AliceHost.Sh($"ping -c 3 -i 0.05 -W 2 {carol.Sa().LocalAddresses.Split(' ')[0]}").Expect();

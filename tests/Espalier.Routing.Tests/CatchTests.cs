@@ -42,6 +42,18 @@ public sealed class CatchTests
         Assert.Empty(capture.Finish());
     }
 
+    [Fact]
+    public void Gateway_OfARouteAddedLater_IsNotLookedForInTheTunnel()
+    {
+        using var host = new RoutedHost();
+        AddVirtual(host, "10.3.0.1");
+        host.Add(Out("10.3.0.1/32", "0.0.0.0/0"));
+
+        host.Host.Ip("route add 203.0.113.0/24 via 192.168.0.2");
+
+        Assert.Contains("via 192.168.0.2 dev eth0", host.Host.Ip("route show 203.0.113.0/24"), StringComparison.Ordinal);
+    }
+
     [Theory]
     [MemberData(nameof(Everything))]
     public void Crash_TunnelGone_ProtectedTrafficFailsClosed(string virtualAddress, string selector, string destination, string family)
@@ -198,7 +210,7 @@ public sealed class CatchTests
         {
             host.Host.Ip($"address add 10.3.0.{last}/32 dev eth1");
             host.Host.Ip($"address add fd00:3::{last}/128 dev eth1 nodad");
-            Assert.True(host.ProcessUntil(() => Routes(host, "70086").Contains($"10.2.0.0/16 dev esp0 proto 69 scope link src 10.3.0.{last}", StringComparison.Ordinal)
+            Assert.True(host.ProcessUntil(() => Routes(host, "70086").Contains($"10.2.0.0/16 dev esp0 proto 69 src 10.3.0.{last}", StringComparison.Ordinal)
                 && Routes(host, "70086", "-6").Contains($"src fd00:3::{last}", StringComparison.Ordinal)), Routes(host, "70086"));
             Assert.Contains($"src 10.3.0.{last}", Routes(host, "4550"), StringComparison.Ordinal);
             host.Host.Ip($"address del 10.3.0.{last}/32 dev eth1");

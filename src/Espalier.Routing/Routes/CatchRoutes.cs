@@ -266,7 +266,8 @@ internal sealed class CatchRoutes(RouteNetlink netlink, SourceAddresses sources,
                 Metric = RoutingOptions.TunnelMetric,
                 OutputInterface = tunnelIndex,
                 PreferredSource = source,
-                Scope = ScopeLink,
+                // A gateway that somebody's route names is looked up without a source, among routes of link scope (fib_check_nh): it is not in the tunnel.
+                Scope = table == options.Table ? ScopeLink : (byte)0,
             });
             if (unreachable)
             {

@@ -69,10 +69,11 @@ internal sealed class RoadWarriors : IDisposable
     public static Endpoint Client(int number) => new(string.Create(CultureInfo.InvariantCulture, $"carol{number}.espalier.test"), "%any");
 
     /// <summary>Starts a client's daemon and loads its connection to the gateway; it asks for virtual addresses of both families.</summary>
-    public Charon StartClient(int number, Plane plane, Connection? like = null, CharonOptions? options = null)
+    public Charon StartClient(int number, Plane plane, Connection? like = null, string? gateway = null, string? far = null)
     {
-        var client = Own(new Charon(ClientHosts[number - 1], $"carol{number}", plane, options));
-        client.Load((like ?? Warrior) with { Local = Client(number), Remote = Gateway, OwnOptions = "vips = 0.0.0.0, ::" });
+        var client = Own(new Charon(ClientHosts[number - 1], $"carol{number}", plane));
+        var remote = Gateway with { Identity = gateway ?? Gateway.Identity, Selector = far ?? Gateway.Selector };
+        client.Load((like ?? Warrior) with { Local = Client(number), Remote = remote, OwnOptions = "vips = 0.0.0.0, ::" });
         return client;
     }
 
@@ -136,7 +137,6 @@ internal sealed class RoadWarriors : IDisposable
         var client = Add($"carol{number}");
         client.LinkTo(Router, $"lan{number}", [$"10.0.{number}.2/24"], [$"10.0.{number}.1/24"]);
         client.Ip($"route add default via 10.0.{number}.1");
-        client.Sysctl("ipv4/conf/all/promote_secondaries", "1");
         return client;
     }
 
