@@ -110,6 +110,15 @@ public sealed class DataPlaneHost : IDisposable
     }
 
     /// <summary>
+    /// Lets an IKE daemon bind its socket to a port that is ours already: until <see cref="OpenEncapsulationPort"/>, or the second
+    /// <see cref="AgeAdmissions"/>. Otherwise no program can.
+    /// </summary>
+    public void AdmitDaemon(InternetAddress local, ushort port) => _table.Admit(local.Version, port);
+
+    /// <summary>To be called now and then: ends what <see cref="AdmitDaemon"/> allowed to a daemon that did not go on.</summary>
+    public void AgeAdmissions() => _table.AgeAdmissions();
+
+    /// <summary>
     /// Receives ESP on the port of an IKE daemon, whose socket is bound to <paramref name="local"/> (0.0.0.0 or :: = all addresses of that version), until as
     /// many calls of <see cref="CloseEncapsulationPort"/>.
     /// </summary>

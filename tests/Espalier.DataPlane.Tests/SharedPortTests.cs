@@ -33,8 +33,7 @@ public sealed class SharedPortTests
         var (local, remote) = (InternetAddress.Parse(localText), InternetAddress.Parse(remoteText));
         using var host = new SharedPortHost().Start();
         host.AddSa(0x1000, remote, local);
-        using var daemon = host.Host.Run(() => new DaemonSocket(specific ? local : Any(local), Port));
-        Assert.Null(host.Host.Run(() => host.DataPlane.OpenEncapsulationPort(specific ? local : Any(local), Port)));
+        using var daemon = host.Daemon(specific ? local : Any(local));
         using var peer = host.Outside.Run(() => new DaemonSocket(remote, 61_000));
         peer.SetDontFragment(false);
         peer.SetTrafficClass(0x2E);
@@ -74,7 +73,7 @@ public sealed class SharedPortTests
         uint sequence = 0;
         for (int generation = 0; generation < 3; generation++)
         {
-            using var daemon = host.Host.Run(() => new DaemonSocket(Any(local), Port));
+            using var daemon = host.Daemon(Any(local));
             peer.Send(Ike(200, (byte)generation), local, Port);
             peer.Send(Esp(0x1000, ++sequence), local, Port);
             Assert.Equal(Ike(200, (byte)generation), daemon.Receive()!.Payload);
@@ -92,7 +91,7 @@ public sealed class SharedPortTests
         Assert.Equal((local, Port, Errno.ECONNREFUSED), (error!.Value.Error.Remote, error.Value.Error.RemotePort, error.Value.Error.Errno));
 
         // We are gone: the daemon has its port by itself.
-        using var last = host.Host.Run(() => new DaemonSocket(Any(local), Port));
+        using var last = host.Daemon(Any(local));
         host.DataPlane.Dispose();
         peer.Send(Ike(99), local, Port);
         Assert.Equal(Ike(99), last.Receive()!.Payload);
@@ -105,8 +104,7 @@ public sealed class SharedPortTests
         var (local, remote) = (InternetAddress.Parse(localText), InternetAddress.Parse(remoteText));
         bool isIPv6 = local.Version == IpVersion.IPv6;
         using var host = new SharedPortHost().Start();
-        using var daemon = host.Host.Run(() => new DaemonSocket(specific ? local : Any(local), Port));
-        Assert.Null(host.Host.Run(() => host.DataPlane.OpenEncapsulationPort(specific ? local : Any(local), Port)));
+        using var daemon = host.Daemon(specific ? local : Any(local));
 
         daemon.Send(Ike(300), remote, 9);
         Assert.True(daemon.PollsError());
@@ -134,7 +132,7 @@ public sealed class SharedPortTests
         var (local, remote) = (InternetAddress.Parse(localText), InternetAddress.Parse(remoteText));
         using var host = new SharedPortHost().Start();
         host.AddSa(0x2000, local, remote, Port, destinationPort: 9);
-        using var daemon = host.Host.Run(() => new DaemonSocket(Any(local), Port));
+        using var daemon = host.Daemon(Any(local));
 
         host.SendFromTun(Packets.Udp("10.2.0.1", "10.1.0.1"));
         host.Expect(TrafficCounter.OutboundPackets, 1);
@@ -168,7 +166,7 @@ public sealed class SharedPortTests
         host.Host.Ip($"rule add fwmark {RelayMark} lookup 777 pref 100");
         host.Host.Ip("route add default dev lo table 777");
         host.Host.Sysctl("ipv4/conf/all/src_valid_mark", "1");
-        using var daemon = host.Host.Run(() => new DaemonSocket(InternetAddress.AnyIPv4, Port));
+        using var daemon = host.Daemon(InternetAddress.AnyIPv4);
         using var peer = host.Outside.Run(() => new DaemonSocket(InternetAddress.AnyIPv4, Port));
         for (byte i = 0; i < 100; i++)
         {
@@ -187,7 +185,7 @@ public sealed class SharedPortTests
         using var host = new SharedPortHost().Start();
         host.Local.Addresses.Add(local);
         host.AddSa(0x1000, remote, local);
-        using var daemon = host.Host.Run(() => new DaemonSocket(InternetAddress.AnyIPv4, Port));
+        using var daemon = host.Daemon(InternetAddress.AnyIPv4);
         int before = host.DataPlane.Sockets.Count;
         uint sequence = 0;
         for (int round = 0; round < 3; round++)
@@ -231,12 +229,9 @@ public sealed class SharedPortTests
     {
         var (local, remote) = (InternetAddress.Parse("10.44.0.11"), InternetAddress.Parse("10.45.0.2"));
         using var host = new SharedPortHost().Start();
-        using var daemon = host.Host.Run(() => new DaemonSocket(local, 4501));
         int before = host.DataPlane.Sockets.Count;
-        for (int i = 0; i < 2; i++)
-        {
-            Assert.Null(host.Host.Run(() => host.DataPlane.OpenEncapsulationPort(local, 4501)));
-        }
+        using var daemon = host.Daemon(local, 4501);
+        Assert.Null(host.Host.Run(() => host.DataPlane.OpenEncapsulationPort(local, 4501)));
 
         // A sender, a receiver on all addresses and one on this one.
         Assert.Equal(before + 3, host.DataPlane.Sockets.Count);
@@ -256,12 +251,43 @@ public sealed class SharedPortTests
     }
 
     [Fact]
+    public void Port_WithoutAdmission_IsTakenByNoOtherProgram()
+    {
+        using var host = new SharedPortHost().Start();
+        foreach (string address in new[] { "0.0.0.0", "10.44.0.11", "::", "fd44::11" })
+        {
+            Refused(address);
+        }
+
+        host.DataPlane.AdmitDaemon(InternetAddress.AnyIPv4, Port);
+        Refused("::");
+        host.Host.Run(() => new DaemonSocket(InternetAddress.AnyIPv4, Port)).Dispose();
+        host.DataPlane.AgeAdmissions();
+        host.Host.Run(() => new DaemonSocket(InternetAddress.AnyIPv4, Port)).Dispose();
+        host.DataPlane.AgeAdmissions();
+        Refused("0.0.0.0");
+
+        // Also with the daemon there, and after interfaces and addresses of our own were bound beside.
+        using var daemon = host.Daemon(InternetAddress.AnyIPv4);
+        Refused("0.0.0.0");
+        host.Host.LinkTo(host.Outside, "late", ["10.46.0.1/24"], ["10.46.0.2/24"]);
+        host.FollowInterfaces();
+        Refused("0.0.0.0");
+        Assert.Null(host.Host.Run(() => host.DataPlane.OpenEncapsulationPort(InternetAddress.Parse("10.44.0.1"), Port)));
+        Refused("0.0.0.0");
+        Assert.Empty(host.DataPlane.SocketProblems);
+
+        void Refused(string address) => Assert.Equal(
+            Errno.EADDRINUSE, Assert.Throws<DeviceException>(() => host.Host.Run(() => new DaemonSocket(InternetAddress.Parse(address), Port))).Error);
+    }
+
+    [Fact]
     public void Port_OfAnotherDataPlane_IsRefused()
     {
         using var host = new SharedPortHost().Start();
         string? error = null;
         Assert.False(host.Host.Run(() => host.Sockets.TryOpen(IpVersion.IPv4, Port, out _, out error)));
-        Assert.Contains("4500 belongs to another 'espalier run'", error, StringComparison.Ordinal);
+        Assert.Contains("4500", error, StringComparison.Ordinal);
         host.DataPlane.Dispose();
         Assert.True(host.Host.Run(() =>
         {

@@ -59,6 +59,9 @@ public sealed unsafe class DaemonSocket : IDisposable
         _receiver = new DatagramReceiver(_descriptor, stripIPv4Header: false);
     }
 
+    /// <summary>Sets the firewall mark, which is what a bypass policy of its own becomes.</summary>
+    public void SetMark(uint mark) => SocketOptions.SetMark(_descriptor, mark);
+
     /// <summary>Sets DF, or not.</summary>
     public void SetDontFragment(bool value) => Set(
         _version == IpVersion.IPv6 ? Ip.IPPROTO_IPV6 : Ip.IPPROTO_IP, _version == IpVersion.IPv6 ? Ip.IPV6_MTU_DISCOVER : Ip.IP_MTU_DISCOVER,

@@ -9,6 +9,7 @@ namespace Espalier.DataPlane.Sockets;
 /// for its addresses. The control thread changes the table; workers read a snapshot that is swapped whole. A socket that is taken out is not
 /// disposed at once, because the worker that polls it may be asleep on its descriptor: that worker disposes it after it has looked at the new
 /// snapshot (<see cref="DisposeRetired"/>). One that sends is taken out with workers frozen or not yet started.
+/// No program can bind a port beside our sockets but an IKE daemon that was announced by <see cref="Admit"/>.
 /// </summary>
 internal sealed class OuterSocketTable(IOuterSocketFactory factory) : IDisposable
 {
@@ -18,6 +19,7 @@ internal sealed class OuterSocketTable(IOuterSocketFactory factory) : IDisposabl
     private readonly Lock _lock = new();
     private readonly List<IOuterSocket> _retired = [];
     private readonly Dictionary<(InternetAddress Local, ushort Port), PortReceivers> _receivers = [];
+    private readonly Dictionary<(IpVersion Version, ushort Port), bool> _admitting = [];
     private IReadOnlyList<LinkInfo> _links = [];
     private int _linksLeftOut;
     private Snapshot _snapshot = new([], [], [], 0);
@@ -99,16 +101,58 @@ internal sealed class OuterSocketTable(IOuterSocketFactory factory) : IDisposabl
                 return null;
             }
 
-            if (OpenReceivers(local, port) is { } error)
+            ShareAll(open: true);
+            string? error = OpenReceivers(local, port);
+            Swap(_snapshot.Senders);
+            if (error is not null)
             {
                 return error;
             }
-
-            Swap(_snapshot.Senders);
         }
 
         Changed?.Invoke();
         return null;
+    }
+
+    /// <summary>Lets an IKE daemon bind a port beside our sockets, until <see cref="EndAdmission"/> or the second <see cref="AgeAdmissions"/>. Control thread.</summary>
+    public void Admit(IpVersion version, ushort port)
+    {
+        lock (_lock)
+        {
+            _admitting[(version, port)] = false;
+            ShareAll(open: false);
+        }
+    }
+
+    /// <summary>The daemon has bound its socket. Control thread.</summary>
+    public void EndAdmission(IpVersion version, ushort port)
+    {
+        lock (_lock)
+        {
+            _admitting.Remove((version, port));
+            ShareAll(open: false);
+        }
+    }
+
+    /// <summary>Ends admissions that stood at the last call already. Control thread.</summary>
+    public void AgeAdmissions()
+    {
+        lock (_lock)
+        {
+            foreach (var (key, old) in _admitting.ToArray())
+            {
+                if (old)
+                {
+                    _admitting.Remove(key);
+                }
+                else
+                {
+                    _admitting[key] = true;
+                }
+            }
+
+            ShareAll(open: false);
+        }
     }
 
     /// <summary>Takes a port, or raw ESP, out of the table. Control thread, workers frozen.</summary>
@@ -121,6 +165,7 @@ internal sealed class OuterSocketTable(IOuterSocketFactory factory) : IDisposabl
                 return;
             }
 
+            socket.Share(open: true);
             _retired.Add(socket);
             RetireReceivers(AnyAddress(version), port);
             Swap([.. _snapshot.Senders.Where(other => !ReferenceEquals(other, socket))]);
@@ -146,17 +191,18 @@ internal sealed class OuterSocketTable(IOuterSocketFactory factory) : IDisposabl
     {
         lock (_lock)
         {
+            var before = _links.Select(link => link.Index);
             _links = links.Count <= MaximumInterfaces ? links : [.. links.OrderBy(link => link.Index).Take(MaximumInterfaces)];
             _linksLeftOut = links.Count - _links.Count;
-            bool changed = false;
-            foreach (var receivers in _receivers.Values)
-            {
-                changed |= receivers.Follow(_links, _retired);
-            }
-
-            if (!changed)
+            if (_links.Select(link => link.Index).SequenceEqual(before) && _receivers.Values.All(receivers => receivers.Problems.Count == 0))
             {
                 return;
+            }
+
+            ShareAll(open: true);
+            foreach (var receivers in _receivers.Values)
+            {
+                receivers.Follow(_links, _retired);
             }
 
             Swap(_snapshot.Senders);
@@ -221,7 +267,19 @@ internal sealed class OuterSocketTable(IOuterSocketFactory factory) : IDisposabl
     {
         if (_receivers.Remove((local, port), out var receivers))
         {
-            _retired.AddRange(receivers.Sockets);
+            foreach (var socket in receivers.Sockets)
+            {
+                socket.Share(open: true);
+                _retired.Add(socket);
+            }
+        }
+    }
+
+    private void ShareAll(bool open)
+    {
+        foreach (var socket in _snapshot.Sockets)
+        {
+            socket.Share(open || _admitting.ContainsKey((socket.Version, socket.LocalPort)));
         }
     }
 
@@ -241,6 +299,7 @@ internal sealed class OuterSocketTable(IOuterSocketFactory factory) : IDisposabl
 
         IOuterSocket[] receivers = [.. _receivers.Values.SelectMany(group => group.Sockets)];
         Volatile.Write(ref _snapshot, new Snapshot(senders, receivers, byKey, _snapshot.Generation + 1));
+        ShareAll(open: false);
     }
 
     /// <summary>The table at one time.</summary>

@@ -15,11 +15,9 @@ internal sealed class PortReceivers(IOuterSocketFactory factory, InternetAddress
     /// <summary>Where a socket could not be opened, and why; tried again with the next <see cref="Follow"/>.</summary>
     public List<string> Problems { get; } = [];
 
-    /// <summary>Opens sockets for new interfaces, and gives those of interfaces that are gone to <paramref name="gone"/>. True: something changed.</summary>
-    public bool Follow(IReadOnlyList<LinkInfo> links, List<IOuterSocket> gone)
+    /// <summary>Opens sockets for new interfaces, and gives those of interfaces that are gone to <paramref name="gone"/>.</summary>
+    public void Follow(IReadOnlyList<LinkInfo> links, List<IOuterSocket> gone)
     {
-        int before = gone.Count;
-        bool opened = false;
         Problems.Clear();
         foreach (uint index in _byInterface.Keys.Except(links.Select(link => link.Index)).ToArray())
         {
@@ -36,10 +34,7 @@ internal sealed class PortReceivers(IOuterSocketFactory factory, InternetAddress
             else if (socket is not null)
             {
                 _byInterface.Add(link.Index, socket);
-                opened = true;
             }
         }
-
-        return opened || gone.Count > before;
     }
 }

@@ -61,6 +61,7 @@ internal sealed class SocketDemand : IDisposable
     /// <returns>Null, or why it cannot be had.</returns>
     public string? Hold(InternetAddress local, ushort port)
     {
+        _table.EndAdmission(local.Version, port);
         var key = new SocketKey(local.Version, port);
         if (_table.Open(key.Version, key.Port) is { } error)
         {

@@ -64,6 +64,14 @@ public interface IOuterSocket : IDisposable
 
     /// <summary>Packets that the kernel dropped because the socket's queue was full (SO_RXQ_OVFL).</summary>
     long KernelDrops { get; }
+
+    /// <summary>
+    /// Of a socket that shares its port: lets others bind it (at first), or does not. What is bound already stays. Only while an IKE daemon's socket, or
+    /// another of ours, is to be bound: any program could. Any thread.
+    /// </summary>
+    void Share(bool open)
+    {
+    }
 }
 
 /// <summary>An error about a packet we sent: by ICMP, or by this host's own kernel, which refused to send it.</summary>

@@ -97,8 +97,13 @@ public abstract class OuterSocket : IOuterSocket
     /// <inheritdoc/>
     public bool TryReceiveError(Span<byte> quoted, out OuterError error) => ErrorQueue.TryReceive(Descriptor, quoted, out error);
 
+    /// <inheritdoc/>
+    public virtual void Share(bool open)
+    {
+    }
+
     /// <summary>Closes the socket.</summary>
-    public virtual void Dispose()
+    public void Dispose()
     {
         _disposed = true;
         Descriptor.Dispose();

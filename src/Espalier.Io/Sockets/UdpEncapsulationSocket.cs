@@ -1,5 +1,3 @@
-using System.Globalization;
-using Espalier.Io.Host;
 using Espalier.Io.Interop;
 using Espalier.Wire.Addresses;
 
@@ -9,17 +7,16 @@ namespace Espalier.Io.Sockets;
 /// UDP socket of one address family for ESP in UDP (RFC 3948), of three kinds:
 /// <code>
 ///                              bound to         receives                             sends       SO_REUSEADDR
-///   sole owner of its port     address, port    everything                           yes         no
-///   Interface                  and an interface what arrives there, before others    no          yes
-///   SendOnly                   address, port    nothing                              yes         yes
+///   sole owner of its port     address, port    everything                           yes         never
+///   Interface                  and an interface what arrives there, before others    no          while Share is open
+///   SendOnly                   address, port    nothing                              yes         while Share is open
 /// </code>
-/// The sole owner's port is taken by nobody else: with SO_REUSEADDR or SO_REUSEPORT another process could take its packets. The two others share the port
-/// with an IKE daemon's socket, which is bound to no interface: the kernel finds ours first, for packets and for ICMP errors, where they arrive.
+/// With SO_REUSEADDR or SO_REUSEPORT any process could bind the port too and take its packets. The two last share it with an IKE daemon's socket, which is
+/// bound to no interface: the kernel finds ours first, for packets and for ICMP errors, where they arrive.
 /// </summary>
-/// <remarks>Of two Espaliers that share a port the kernel would choose one at random: the sending socket holds a name for its port, which another one cannot take.</remarks>
 public sealed class UdpEncapsulationSocket : OuterSocket
 {
-    private readonly InstanceLock? _port;
+    private readonly bool _sharesPort;
 
     private UdpEncapsulationSocket(SafeDescriptor descriptor, OuterSocketOptions options)
         : base(descriptor, options, isRaw: false)
@@ -33,10 +30,8 @@ public sealed class UdpEncapsulationSocket : OuterSocket
             SocketOptions.Set(descriptor, Socket.SOL_SOCKET, Socket.SO_NO_CHECK, options.Segmentation ? 0 : 1, "SO_NO_CHECK");
         }
 
-        if (options.Interface is not null || options.SendOnly)
-        {
-            SocketOptions.Set(descriptor, Socket.SOL_SOCKET, Socket.SO_REUSEADDR, 1, "SO_REUSEADDR");
-        }
+        _sharesPort = options.Interface is not null || options.SendOnly;
+        Share(open: true);
 
         if (options.Interface is { } name)
         {
@@ -55,7 +50,6 @@ public sealed class UdpEncapsulationSocket : OuterSocket
         if (options.SendOnly)
         {
             Park(descriptor, options.Version);
-            _port = TakePort(options);
         }
     }
 
@@ -79,19 +73,12 @@ public sealed class UdpEncapsulationSocket : OuterSocket
     }
 
     /// <inheritdoc/>
-    public override void Dispose()
+    public override void Share(bool open)
     {
-        base.Dispose();
-        _port?.Dispose();
-    }
-
-    private static InstanceLock TakePort(OuterSocketOptions options)
-    {
-        string name = string.Create(CultureInfo.InvariantCulture, $"espalier/udp/{options.Version}/{options.Port}");
-        return InstanceLock.TryTake(name, out var held, out int errno) ? held
-            : errno == Errno.EADDRINUSE
-                ? throw new DeviceException($"UDP port {options.Port} belongs to another 'espalier run' of this network namespace: stop it, or choose another port", errno)
-                : throw DeviceException.From($"cannot mark UDP port {options.Port} as ours", errno);
+        if (_sharesPort)
+        {
+            SocketOptions.Set(Descriptor, Socket.SOL_SOCKET, Socket.SO_REUSEADDR, open ? 1 : 0, "SO_REUSEADDR");
+        }
     }
 
     /// <summary>

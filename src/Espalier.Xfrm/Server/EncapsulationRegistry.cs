@@ -43,9 +43,7 @@ internal sealed class EncapsulationRegistry
                 Close(client, endpoints);
                 return XfrmError.None;
             case EncapsulationOperation.MayShare:
-                return endpoints.Any(IsTaken)
-                    ? new XfrmError(LinuxError.AddressInUse, $"Another IKE daemon receives on UDP port {port}")
-                    : XfrmError.None;
+                return Admit(endpoints);
             default:
                 return XfrmError.Invalid("This operation of ENCAP is not known");
         }
@@ -59,6 +57,21 @@ internal sealed class EncapsulationRegistry
             Close(client, [.. endpoints]);
             _ofClients.Remove(client);
         }
+    }
+
+    private XfrmError Admit(Endpoint[] endpoints)
+    {
+        if (endpoints.Any(IsTaken))
+        {
+            return new XfrmError(LinuxError.AddressInUse, $"Another IKE daemon receives on UDP port {endpoints[0].Port}");
+        }
+
+        foreach (var endpoint in endpoints)
+        {
+            Ports?.Admit(endpoint.Address, endpoint.Port);
+        }
+
+        return XfrmError.None;
     }
 
     private XfrmError Open(ControlClient client, Endpoint[] endpoints)

@@ -13,6 +13,11 @@ public interface IEncapsulationPorts
     /// <returns>Null, or one sentence that says why it cannot be had.</returns>
     string? Open(InternetAddress local, ushort port);
 
+    /// <summary>An IKE daemon is about to bind its socket to an address and port on which the data plane may receive already.</summary>
+    void Admit(InternetAddress local, ushort port)
+    {
+    }
+
     /// <summary>Gives up what <see cref="Open"/> has taken over.</summary>
     void Close(InternetAddress local, ushort port);
 }

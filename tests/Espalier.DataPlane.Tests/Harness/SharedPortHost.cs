@@ -80,6 +80,15 @@ internal sealed class SharedPortHost : IDisposable
         return this;
     }
 
+    /// <summary>An IKE daemon's socket, bound and told to the data plane as the preload library does it.</summary>
+    public DaemonSocket Daemon(InternetAddress local, ushort port = Port) => Host.Run(() =>
+    {
+        DataPlane.AdmitDaemon(local, port);
+        var daemon = new DaemonSocket(local, port);
+        Assert.Null(DataPlane.OpenEncapsulationPort(local, port));
+        return daemon;
+    });
+
     /// <summary>As the program does when links change.</summary>
     public void FollowInterfaces() => Host.Run(() =>
     {

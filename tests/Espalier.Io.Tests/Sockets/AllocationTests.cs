@@ -1,5 +1,7 @@
+using Espalier.Io.Batches;
 using Espalier.Io.InMemory;
 using Espalier.Io.Sockets;
+using Espalier.Testing;
 using Espalier.Wire.Addresses;
 using static Espalier.Io.Tests.Sockets.SocketTestSupport;
 
@@ -64,6 +66,64 @@ public sealed class AllocationTests
             if (!condition)
             {
                 throw new InvalidOperationException("a packet was not sent");
+            }
+        }
+    }
+
+    [Theory]
+    [InlineData("10.77.0.1", "10.77.0.2")]
+    [InlineData("fd77::1", "fd77::2")]
+    public void SharedPort_SuperPacketsAndRelay_AllocateNothing(string leftAddress, string rightAddress)
+    {
+        var (left, right) = (InternetAddress.Parse(leftAddress), InternetAddress.Parse(rightAddress));
+        using var sending = NetworkNamespace.Create("left");
+        using var receiving = NetworkNamespace.Create("right");
+        sending.LinkTo(receiving, "veth0", ["10.77.0.1/24", "fd77::1/64"], ["10.77.0.2/24", "fd77::2/64"]);
+        using var sender = sending.Run(() => UdpEncapsulationSocket.Open(Options(left.Version, 4500) with { SendOnly = true }));
+        using var receiver = receiving.Run(() => UdpEncapsulationSocket.Open(Options(left.Version, 4500) with { Interface = "veth0", ReceiveOffload = true }));
+        using var relay = receiving.Run(() => LoopbackRelay.Open(1));
+        var source = NewBatch();
+        for (int i = 0; i < source.Capacity; i++)
+        {
+            Add(source, Payload(200), right, 4500, left);
+        }
+
+        // A veth hands a message of several over as the sender made it.
+        var target = new PacketBatch(4, 66_000, 128, packetsPerSlot: 64);
+        int joined = 0;
+        Round();
+        for (int i = 0; i < Warmup; i++)
+        {
+            Round();
+        }
+
+        joined = 0;
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        for (int i = 0; i < 500; i++)
+        {
+            Round();
+        }
+
+        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+        Assert.Equal(500 * 31, joined);
+
+        void Round()
+        {
+            SendAll(sender, source);
+            for (int received = 0; received < source.Count; received += target.Count)
+            {
+                int slots = Receive(receiver, target);
+                if (slots == 0)
+                {
+                    throw new InvalidOperationException("a packet was lost");
+                }
+
+                joined += target.Count - slots;
+                for (int i = 0; i < target.Count; i += 8)
+                {
+                    relay.Relay(target[i], target.Packet(i), 4500);
+                    relay.RelayError(new OuterError(left, 4500, 200, 3, 3, 0, 111, Offender: left, Local: right), target.Packet(i), 4500);
+                }
             }
         }
     }

@@ -137,6 +137,7 @@ internal sealed class Daemon : IDisposable
         _control.Changed = _routing.AwaitGuard;
         _control.Loop.Register(_interfaces.PollDescriptor, _interfaces.Follow);
         _control.Loop.Every(InterfaceFollower.RetryPeriod, _interfaces.Retry);
+        _control.Loop.Every(InterfaceFollower.RetryPeriod, _dataPlane.AgeAdmissions);
         _control.Loop.Register(_routing.PollDescriptor, static () => { });
         var trim = new HeapTrim(Entries, HeapTrim.Collect);
         _control.Loop.EachTurn = () =>

@@ -11,5 +11,8 @@ internal sealed class EncapsulationPorts(DataPlaneHost dataPlane) : IEncapsulati
     public string? Open(InternetAddress local, ushort port) => dataPlane.OpenEncapsulationPort(local, port);
 
     /// <inheritdoc/>
+    public void Admit(InternetAddress local, ushort port) => dataPlane.AdmitDaemon(local, port);
+
+    /// <inheritdoc/>
     public void Close(InternetAddress local, ushort port) => dataPlane.CloseEncapsulationPort(local, port);
 }
