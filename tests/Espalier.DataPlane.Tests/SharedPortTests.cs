@@ -150,6 +150,21 @@ public sealed class SharedPortTests
         host.Expect(TrafficCounter.PathMtuLearnt, 2);
     }
 
+    [Fact]
+    public void Ike_ThatLoCannotCarry_IsRefusedWithTheReason()
+    {
+        using var host = new SharedPortHost();
+        using var relay = host.Host.Run(() => Io.Sockets.LoopbackRelay.Open(RelayMark));
+        var about = new Io.Batches.PacketSlot { Remote = InternetAddress.Parse("fd45::2"), RemotePort = Port, Local = InternetAddress.Parse("fd44::1") };
+        Assert.Equal(0, relay.Relay(about, new byte[65_488], Port));
+        Assert.Equal(Errno.EMSGSIZE, relay.Relay(about, new byte[65_489], Port));
+        Assert.Equal(Errno.EADDRNOTAVAIL, relay.Relay(about with { Local = InternetAddress.Parse("fe80::1") }, new byte[9], Port));
+        host.Host.Ip("link set lo down");
+        Assert.Equal(Errno.ENETDOWN, relay.Relay(about, new byte[9], Port));
+        Assert.Equal(
+            Errno.ENETDOWN, relay.RelayError(new Io.Batches.OuterError(about.Remote, Port, 0, 1, 4, 0, 111, Offender: about.Remote, Local: about.Local), [], Port));
+    }
+
     [Theory]
     [InlineData(0)]
     [InlineData(1)]

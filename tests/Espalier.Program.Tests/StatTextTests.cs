@@ -15,7 +15,8 @@ public sealed class StatTextTests
               "tun": { "name": "esp0", "mtu": 1422 },
               "crypto": { "engine": "openssl", "library": "OpenSSL 3.0.17" },
               "memory": { "vmRssKiB": 14336, "rssAnonKiB": 6144, "vmHwmKiB": 15360 },
-              "traffic": { "packetsOut": 1234567, "bytesOut": 1536, "packetsIn": 1, "bytesIn": 99, "packetsBypassed": 0, "bytesBypassed": 0 },
+              "traffic": { "packetsOut": 1234567, "bytesOut": 1536, "packetsIn": 1, "bytesIn": 99, "packetsBypassed": 0, "bytesBypassed": 0,
+                "ikeRelayed": 12, "ikeErrorsRelayed": 3, "ikeErrorsLost": 0 },
               "drops": { "InboundReplayed": 3, "InboundDummy": 0 },
               "dropNames": { "InboundReplayed": "XfrmInStateSeqError" },
               "kernelDrops": { "sockets": 5, "tun": 0, "guard": 2, "guardInbound": 2 },
@@ -40,10 +41,13 @@ public sealed class StatTextTests
             crypto openssl (OpenSSL 3.0.17)
             memory 14.0 MiB resident, 6.0 MiB anonymous, 15.0 MiB at peak
 
-            traffic             packets    bytes
-            out (TUN to ESP)  1 234 567  1.5 KiB
-            in (ESP to TUN)           1     99 B
-            out in clear              0      0 B
+            traffic                                 packets    bytes
+            out (TUN to ESP)                      1 234 567  1.5 KiB
+            in (ESP to TUN)                               1     99 B
+            out in clear                                  0      0 B
+            IKE, to its daemon                           12
+            ICMP errors about IKE, to its daemon          3
+            ICMP errors about IKE, lost                   0
 
             dropped                              as the kernel's      packets
             InboundReplayed                      XfrmInStateSeqError        3

@@ -14,7 +14,8 @@ namespace Espalier.Io.Sockets;
 ///   ICMP error  | IP: offender → local address | ICMP | IP: local address → peer | UDP: port → peer's port | payload, as far as it was quoted |
 /// </code>
 /// A packet socket, since packets of a raw socket are looked up by the device that has the address, where we would find them again. Where nobody has the
-/// port, the kernel answers the peer as it always does. Belongs to one thread.
+/// port, the kernel answers the peer as it always does. What came to a link-local IPv6 address is refused (EADDRNOTAVAIL): the kernel takes such an address
+/// only on its own interface. Belongs to one thread.
 /// </summary>
 public sealed unsafe class LoopbackRelay : IPortRelay
 {
@@ -53,6 +54,11 @@ public sealed unsafe class LoopbackRelay : IPortRelay
     {
         bool isIPv6 = about.Local.Version == IpVersion.IPv6;
         int udpLength = UdpDatagram.HeaderLength + payload.Length;
+        if (LinkLocalScopes.IsLinkLocal(about.Local))
+        {
+            return Errno.EADDRNOTAVAIL;
+        }
+
         if (about.Local.Version != about.Remote.Version || udpLength + (isIPv6 ? 0 : IPv4Packet.MinimumHeaderLength) > LargestIPv4)
         {
             return about.Local.Version != about.Remote.Version ? Errno.EINVAL : Errno.EMSGSIZE;
@@ -68,6 +74,11 @@ public sealed unsafe class LoopbackRelay : IPortRelay
     public int RelayError(in OuterError error, ReadOnlySpan<byte> quoted, ushort localPort)
     {
         bool isIPv6 = error.Remote.Version == IpVersion.IPv6;
+        if (LinkLocalScopes.IsLinkLocal(error.Local))
+        {
+            return Errno.EADDRNOTAVAIL;
+        }
+
         if (error.Local.Version != error.Remote.Version || error.Offender.Version != error.Remote.Version)
         {
             return Errno.EINVAL;

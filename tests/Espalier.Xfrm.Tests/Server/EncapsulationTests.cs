@@ -88,7 +88,8 @@ public sealed class EncapsulationTests
     [InlineData(IPv6, 4500, "::", 0)]
     public void MayShare_OnlyWhatNoClientHas(ushort family, ushort port, string address, int expected)
     {
-        using var server = Start(new RecordedPorts());
+        var ports = new RecordedPorts();
+        using var server = Start(ports);
         using var daemon = UnixConnection.Connect(server.Path);
         using var other = UnixConnection.Connect(server.Path);
         Assert.Equal(0, Ask(daemon, Encap(EncapsulationOperation.Open, IPv4, 4500, "192.0.2.1")).Errno);
@@ -96,6 +97,7 @@ public sealed class EncapsulationTests
         var answer = Ask(other, Encap(EncapsulationOperation.MayShare, family, port, address));
 
         Assert.Equal((expected, expected != 0), (answer.Errno, answer.Text is not null));
+        Assert.Equal(expected == 0 ? [(InternetAddress.Parse(address), port)] : [], server.OnLoop(() => ports.Admitted.ToArray()));
     }
 
     [Theory]

@@ -27,5 +27,9 @@ internal sealed class RecordedPorts : IEncapsulationPorts
         return null;
     }
 
+    public List<(InternetAddress Address, ushort Port)> Admitted { get; } = [];
+
+    public void Admit(InternetAddress local, ushort port) => Admitted.Add((local, port));
+
     public void Close(InternetAddress local, ushort port) => Assert.True(Held.Remove((local, port)));
 }
