@@ -181,6 +181,9 @@ public sealed partial class RoutingController : IDisposable
         }
     }
 
+    /// <summary>True where the guard has written all that policies asked for.</summary>
+    public bool IsSettled => _guard?.IsSettled ?? true;
+
     /// <summary>Waits until the guard has written what the policies so far ask for; false where that took longer.</summary>
     public bool FlushGuard(TimeSpan timeout) => _guard?.Flush(timeout) ?? true;
 

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Text;
 using Espalier.Io;
 using Espalier.Io.Processes;
@@ -113,6 +114,18 @@ internal sealed class ClearGuard : IDisposable
         }
     }
 
+    /// <summary>True where everything handed over so far is written, or was refused.</summary>
+    internal bool IsSettled
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _thread is null || _written == _handedOver;
+            }
+        }
+    }
+
     /// <summary>Reads the counters from the kernel (runs nft). Control thread.</summary>
     internal GuardCounters ReadCounters()
     {
@@ -159,24 +172,20 @@ internal sealed class ClearGuard : IDisposable
 
     private void Run()
     {
-        while (TryTakeChanges(out var changes))
+        while (WaitForChanges())
         {
-            foreach (var change in changes)
-            {
-                change();
-            }
-
+            int handled = ApplyChanges();
             Write();
             lock (_gate)
             {
-                _written += changes.Count;
+                _written += handled;
                 Monitor.PulseAll(_gate);
                 WaitForMore();
             }
         }
     }
 
-    private bool TryTakeChanges(out List<Action> changes)
+    private bool WaitForChanges()
     {
         lock (_gate)
         {
@@ -185,11 +194,28 @@ internal sealed class ClearGuard : IDisposable
                 Monitor.Wait(_gate);
             }
 
+            return !_stop;
+        }
+    }
+
+    /// <summary>A method of its own, so that the thread does not hold the changes, with policies that are gone by then, while it waits for the next.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private int ApplyChanges()
+    {
+        List<Action> changes;
+        lock (_gate)
+        {
             changes = _changes;
             _changes = [];
             _flush = false;
-            return !_stop;
         }
+
+        foreach (var change in changes)
+        {
+            change();
+        }
+
+        return changes.Count;
     }
 
     /// <summary>Gathers changes, unless somebody waits for them.</summary>

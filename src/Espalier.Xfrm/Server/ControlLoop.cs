@@ -163,7 +163,8 @@ public sealed class ControlLoop : IDisposable
         }
     }
 
-    private static int Sooner(int one, int other) => one < 0 ? other : other < 0 ? one : Math.Min(one, other);
+    /// <summary>The smaller of two waits in milliseconds, of which -1 is none.</summary>
+    public static int Sooner(int one, int other) => one < 0 ? other : other < 0 ? one : Math.Min(one, other);
 
     private void Remove(Registration registration)
     {

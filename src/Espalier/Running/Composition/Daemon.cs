@@ -143,13 +143,10 @@ internal sealed class Daemon : IDisposable
         _control.Loop.Every(InterfaceFollower.RetryPeriod, _interfaces.Retry);
         _control.Loop.Every(InterfaceFollower.RetryPeriod, _dataPlane.AgeAdmissions);
         _control.Loop.Register(_routing.PollDescriptor, static () => { });
-        var trim = new HeapTrim(Entries, HeapTrim.Collect);
-        _control.Loop.EachTurn = () =>
-        {
-            int wait = _routing.Process();
-            trim.Look();
-            return wait;
-        };
+        var trim = new HeapTrim(Entries, () => _routing.IsSettled, HeapTrim.Collect, TimeProvider.System);
+        _database.Sad.Removed += _ => trim.Removed();
+        _database.Spd.Removed += _ => trim.Removed();
+        _control.Loop.EachTurn = () => ControlLoop.Sooner(_routing.Process(), trim.Look());
     }
 
     private int Entries() => _database.Sad.Count
