@@ -64,6 +64,10 @@ internal sealed class UdpExperiment : Experiment
         var zero = await search.FindAsync(ZeroLoss).ConfigureAwait(false);
         var partial = await search.FindAsync(PartialLoss, zero).ConfigureAwait(false);
         var strict = await search.FindAsync(0, zero).ConfigureAwait(false);
+
+        // What passes a stricter test passes the others; on a restless machine a later search may have had more luck.
+        zero = strict.Rate > zero.Rate ? strict : zero;
+        partial = zero.Rate > partial.Rate ? zero : partial;
         foreach (var (name, share, finding) in ((string, double, RateFinding)[])
             [("zero loss", ZeroLoss, zero), ("0.1 % loss", PartialLoss, partial), ("strictly zero loss", 0, strict)])
         {

@@ -15,9 +15,9 @@ internal sealed partial class AllocationProbe : IAsyncDisposable
     private static readonly string[] _functions = ["malloc", "calloc", "realloc"];
     private readonly string _group = string.Create(CultureInfo.InvariantCulture, $"{Stem}{Environment.ProcessId}");
 
-    private AllocationProbe()
-    {
-    }
+    private readonly bool _mounted;
+
+    private AllocationProbe(bool mounted) => _mounted = mounted;
 
     /// <summary>Null if this machine can do it, else why not.</summary>
     public static string? WhatIsMissing() => !Shell.Has("perf") ? "perf is missing: apt-get install linux-perf" : !Directory.Exists(TraceFolder) ? "the kernel has no tracefs" : null;
@@ -25,14 +25,15 @@ internal sealed partial class AllocationProbe : IAsyncDisposable
     /// <summary>Sets the probes in the C library that <paramref name="process"/> has loaded; mounts tracefs where it is not.</summary>
     public static async Task<AllocationProbe> StartAsync(int process, CancellationToken cancellation)
     {
-        if (!File.Exists(Events))
+        bool mount = !File.Exists(Events);
+        if (mount)
         {
             await Shell.RunAsync($"mount -t tracefs tracefs {TraceFolder}", cancellation).ConfigureAwait(false);
         }
 
         string library = File.ReadLines($"/proc/{process}/maps").Select(line => line.Split(' ')[^1]).FirstOrDefault(path => LibC().IsMatch(path))
             ?? throw new LabException("the process has no C library loaded");
-        var probe = new AllocationProbe();
+        var probe = new AllocationProbe(mount);
         foreach (string function in _functions)
         {
             await Shell.RunAsync(["perf", "probe", "-q", "-x", library, $"{probe._group}:{function}={function}"], cancellation).ConfigureAwait(false);
@@ -73,8 +74,14 @@ internal sealed partial class AllocationProbe : IAsyncDisposable
     }
 
     /// <inheritdoc/>
-    public async ValueTask DisposeAsync() =>
+    public async ValueTask DisposeAsync()
+    {
         await Shell.TryAsync(["perf", "probe", "-q", "-d", $"{_group}:*"], CancellationToken.None).ConfigureAwait(false);
+        if (_mounted)
+        {
+            await Shell.TryAsync(["umount", TraceFolder], CancellationToken.None).ConfigureAwait(false); // refused while another uses it
+        }
+    }
 
     [GeneratedRegex(@"/libc[.-].*\.so|/libc\.so\.6")]
     private static partial Regex LibC();

@@ -36,7 +36,7 @@ internal sealed record RateSearchOptions(double Start, double Resolution, double
 /// <summary>
 /// Search of the highest rate at which no more than a share of the packets is lost, after RFC 2544 §26.1. Rates lie on a geometric grid. From the
 /// start it doubles up or halves down until one passes and a higher one fails, halves between them, and confirms the end by longer trials, going down
-/// a step, then two, four, where they fail. A rate passes if two of three trials pass. Trials are remembered: a second search by another share uses them again.
+/// a step, then two, four, and halving up again where they fail. A rate passes if two of three trials pass. Trials are remembered: a second search by another share uses them again.
 /// </summary>
 internal sealed class RateSearch(RateSearchOptions options, Func<double, double, Task<RateTrial>> run)
 {
@@ -79,12 +79,28 @@ internal sealed class RateSearch(RateSearchOptions options, Func<double, double,
             (passed, failed) = passes ? (middle, failed) : (passed, middle);
         }
 
+        passed = await ConfirmAsync(passed, lowest, span, share).ConfigureAwait(false);
+        return new RateFinding(passed > lowest ? Rate(passed) : 0, _beyondGenerator.Contains(passed + 1));
+    }
+
+    // Down by a step, two, four until longer trials pass, then halving up again to the highest that does.
+    private async Task<int> ConfirmAsync(int passed, int lowest, int span, double share)
+    {
+        int failed = passed + 1;
         for (int down = 1; passed > lowest && !await PassesAsync(passed, share, options.ConfirmSeconds, Votes).ConfigureAwait(false); down = Math.Min(2 * down, span))
         {
+            failed = passed;
             passed -= down;
         }
 
-        return new RateFinding(passed > lowest ? Rate(passed) : 0, _beyondGenerator.Contains(passed + 1));
+        while (passed > lowest && failed - passed > 1)
+        {
+            int middle = passed + ((failed - passed) / 2);
+            bool passes = await PassesAsync(middle, share, options.ConfirmSeconds, Votes).ConfigureAwait(false);
+            (passed, failed) = passes ? (middle, failed) : (passed, middle);
+        }
+
+        return passed;
     }
 
     // On the way one good trial is enough to go on, since the end is confirmed; to turn back takes two of three.
