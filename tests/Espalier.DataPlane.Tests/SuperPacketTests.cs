@@ -1,6 +1,6 @@
+using Espalier.DataPlane.Counters;
 using Espalier.DataPlane.Tests.Harness;
 using Espalier.Io.Batches;
-using Espalier.DataPlane.Counters;
 
 namespace Espalier.DataPlane.Tests;
 
@@ -52,7 +52,11 @@ public sealed class SuperPacketTests
             packet.CopyTo(batch.Buffer, offset);
             batch[batch.Count++] = new PacketSlot
             {
-                Offset = offset, Length = packet.Length, Remote = pair.LeftOuter, RemotePort = 4500, Local = pair.RightOuter,
+                Offset = offset,
+                Length = packet.Length,
+                Remote = pair.LeftOuter,
+                RemotePort = 4500,
+                Local = pair.RightOuter,
             };
             offset += packet.Length;
         }

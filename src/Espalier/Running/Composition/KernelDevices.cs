@@ -55,7 +55,9 @@ internal sealed class KernelDevices : IDisposable
             var relay = LoopbackRelay.Open(Configuration.Routing(options).RelayMark);
             var sockets = new KernelOuterSocketFactory(options.Mark, options.ReceiveBufferBytes)
             {
-                SharesPorts = true, Segmentation = options.UdpGso, ReceiveOffload = options.UdpGro,
+                SharesPorts = true,
+                Segmentation = options.UdpGso,
+                ReceiveOffload = options.UdpGro,
             };
             return new KernelDevices(tun, bypass, icmp, relay, sockets);
         }
