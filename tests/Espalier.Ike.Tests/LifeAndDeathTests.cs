@@ -24,9 +24,10 @@ public sealed class LifeAndDeathTests
         AssertCalm(site.Moon);
         Assert.NotEqual(0, site.AliceHost.Sh("ping -c 2 -i 0.05 -W 1 10.2.0.10").ExitCode);
 
+        // Who asks for the SAs, a person or DPD, makes charon see that they are gone; it makes new ones.
         site.Moon.StartEspalier();
-        site.Moon.Initiate("net-net");
-        site.AliceHost.Sh("ping -c 2 -i 0.05 -W 2 10.2.0.10").Expect();
+        site.Moon.Swanctl("--list-sas").Expect();
+        Wait.Until(() => site.AliceHost.Sh("ping -c 1 -W 1 10.2.0.10").ExitCode == 0, () => $"the tunnel is up again\n{site.Moon.Log}");
         site.BobHost.Sh("ping -c 2 -i 0.05 -W 2 10.1.0.10").Expect();
 
         site.Moon.Espalier.Kill();
@@ -36,7 +37,7 @@ public sealed class LifeAndDeathTests
 
     [Theory]
     [MemberData(nameof(Pairs.Peers), MemberType = typeof(Pairs))]
-    public void Espalier_KilledAndBack_DpdOfThePeerBringsTheTunnelUp(Plane peer)
+    public void Host_AwayWhileEspalierDiesAndComesBack_DpdOfThePeerBringsTheTunnelUp(Plane peer)
     {
         var impatient = new CharonOptions { Settings = "retransmit_timeout = 0.3\n  retransmit_tries = 2" };
         using var site = new Site(Plane.Espalier, peer, impatient, impatient);
@@ -54,6 +55,21 @@ public sealed class LifeAndDeathTests
         Wait.Until(
             () => site.Moon.Children().Count > 0 && site.Sun.Children().Count > 0 && site.AliceHost.Sh("ping -c 1 -W 1 10.2.0.10").ExitCode == 0,
             () => $"the tunnel is up again\n{site.Moon.Log}", 30);
+    }
+
+    [Theory]
+    [MemberData(nameof(Pairs.Peers), MemberType = typeof(Pairs))]
+    public void Espalier_KilledAndBack_DpdBringsTheTunnelUp(Plane peer)
+    {
+        using var site = new Site(Plane.Espalier, peer);
+        site.Connect(Site.NetToNet with { OwnOptions = "dpd_delay = 1s" });
+        site.AliceHost.Sh("ping -c 2 -i 0.05 -W 2 10.2.0.10").Expect();
+
+        site.Moon.Espalier!.Kill();
+        site.Moon.StartEspalier();
+
+        Wait.Until(() => site.AliceHost.Sh("ping -c 1 -W 1 10.2.0.10").ExitCode == 0, () => $"the tunnel is up again\n{site.Moon.Log}", 20);
+        site.BobHost.Sh("ping -c 2 -i 0.05 -W 2 10.1.0.10").Expect();
     }
 
     [Theory]
@@ -92,6 +108,8 @@ public sealed class LifeAndDeathTests
         moonHost.LinkTo(sunHost, "wan", ["192.168.0.1/24"], ["192.168.0.2/24"]);
         moonHost.Ip("addr add 10.1.0.1/16 dev lo");
         sunHost.Ip("addr add 10.2.0.1/16 dev lo");
+        string[] unsettled = ["linkdown", "NO-CARRIER", "tentative", "state LOWERLAYERDOWN"];
+        Wait.Until(() => State(moonHost) is var now && now.Contains("fe80::", StringComparison.Ordinal) && !unsettled.Any(now.Contains), "the link is up");
         string before = State(moonHost);
         using (var sun = new Charon(sunHost, "sun", Plane.Libipsec))
         using (var moon = new Charon(moonHost, "moon", Plane.Espalier))

@@ -68,4 +68,17 @@ internal sealed class SaExpiry
         writer.End();
         _context.Publish(XfrmGroup.Expire);
     }
+
+    /// <summary>Sends a hard EXPIRE of an SA that is not in the SAD: only what identifies it is known.</summary>
+    public void NotifyUnknown(in XfrmUserSaId id)
+    {
+        var writer = _context.Writer;
+        writer.Begin(XfrmMessage.Expire, 0, 0, 0);
+        ref var expire = ref writer.Reserve<XfrmUserExpire>();
+        expire.State.Id = new XfrmId { DestinationAddress = id.DestinationAddress, Spi = id.Spi, Protocol = id.Protocol };
+        expire.State.Family = id.Family;
+        expire.Hard = 1;
+        writer.End();
+        _context.Publish(XfrmGroup.Expire);
+    }
 }

@@ -83,7 +83,13 @@ internal sealed class SaHandlers
     /// <summary>GETSA of one SA.</summary>
     public XfrmError Get(in XfrmRequest request)
     {
-        var error = Lookup(request.Body<XfrmUserSaId>(), request.Attributes, out var sa);
+        var id = request.Body<XfrmUserSaId>();
+        var error = Lookup(id, request.Attributes, out var sa);
+        if (error.Errno == LinuxError.NoProcess && _context.Options.ExpireUnknown && id.Protocol == XfrmValue.ProtocolEsp)
+        {
+            _expiry.NotifyUnknown(id);
+        }
+
         if (error.Failed)
         {
             return error;

@@ -19,6 +19,12 @@ public sealed record XfrmOptions
     /// </summary>
     public Func<uint?>? ReadAcquireExpires { get; init; }
 
+    /// <summary>
+    /// Who asks for an SA that is not there hears not only so but, if it listens, that the SA has expired: IKE daemons ask for SAs that a data plane before
+    /// this one had, and make new ones when these have expired. The kernel, which does not end before its IKE daemon, says nothing.
+    /// </summary>
+    public bool ExpireUnknown { get; init; }
+
     /// <summary>What does the cryptography of the SAs.</summary>
     public CryptoEngine Engine { get; init; } = CryptoEngine.System;
 

@@ -2,6 +2,7 @@ using System.Text;
 using Espalier.Ipsec;
 using Espalier.Ipsec.Sad;
 using Espalier.Wire.Addresses;
+using Espalier.Xfrm.Handlers;
 using Espalier.Xfrm.Messages;
 using Espalier.Xfrm.Messages.Structs;
 
@@ -13,6 +14,26 @@ public sealed class SaHandlerTests
     private const int SaHeader = 224;
 
     private static SaIdentity Id(uint spi = 0x1000, string destination = "192.0.2.2") => new(new Spi(spi), InternetAddress.Parse(destination));
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void GetSa_Unknown_IsExpiredWhereTheOptionSaysSo(bool expireUnknown)
+    {
+        using var service = new ServiceHarness(options: new XfrmOptions { ExpireUnknown = expireUnknown });
+
+        var answer = Parsed.All(Assert.Single(service.Handle(Request.SaId(XfrmMessage.GetSa))))[0];
+
+        Assert.Equal(LinuxError.NoProcess, answer.Errno);
+        Assert.Equal(expireUnknown ? 1 : 0, service.Notifications.Count);
+        if (expireUnknown)
+        {
+            var (group, message) = service.Notifications[0];
+            var expire = Parsed.All(message)[0].Body<XfrmUserExpire>();
+            Assert.Equal((XfrmGroup.Expire, (byte)1, (byte)50), (group, expire.Hard, expire.State.Id.Protocol));
+            Assert.Equal(Request.SaId(XfrmMessage.GetSa).Bytes()[16..36], message[(16 + 56)..(16 + 76)]);
+        }
+    }
 
     [Fact]
     public void NewSa_WithEveryAttribute_IsAnsweredInTheKernelsOrder()

@@ -32,6 +32,6 @@ internal static class Configuration
         AllowedUsers = options.AllowedUsers,
         AllowedGroups = options.AllowedGroups,
         Mark = options.Mark,
-        Xfrm = new XfrmOptions { ReadAcquireExpires = KernelFeatures.AcquireExpires, Engine = engine },
+        Xfrm = new XfrmOptions { ReadAcquireExpires = KernelFeatures.AcquireExpires, ExpireUnknown = true, Engine = engine },
     };
 }
