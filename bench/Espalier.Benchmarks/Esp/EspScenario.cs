@@ -21,7 +21,7 @@ internal sealed class EspScenario : IDisposable
     private const int Headroom = 32;
     private const int Tailroom = 64;
     private const int IcvLength = 16;
-        private readonly int _size, _slot;
+    private readonly int _size, _slot;
     private readonly SecurityAssociation _outbound, _inbound;
     private readonly AeadCipher _sealer, _opener;
     private readonly byte[] _plain, _sealed, _work;

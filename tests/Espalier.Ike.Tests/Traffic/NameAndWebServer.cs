@@ -91,7 +91,8 @@ internal sealed class NameAndWebServer : IDisposable
             {
                 // The server has been closed.
             }
-        }) { IsBackground = true }.Start();
+        })
+        { IsBackground = true }.Start();
     }
 
     private void Resolve()
