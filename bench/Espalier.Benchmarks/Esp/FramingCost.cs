@@ -15,7 +15,7 @@ internal static class FramingCost
 
     internal static void Run(int rounds, TextWriter output)
     {
-        var subjects = CryptoEngines.Survey().Where(found => found.Engine is not null && found.Name != "bouncycastle")
+        var subjects = CryptoEngines.Survey().Where(found => found.Engine is not null)
             .SelectMany(found => s_sizes.Select(size => (found.Name, Size: size, Scenario: new EspScenario(found.Engine!, size))))
             .SelectMany(entry => new[]
             {
