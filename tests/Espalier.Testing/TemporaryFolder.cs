@@ -51,12 +51,20 @@ public sealed partial class TemporaryFolder : IDisposable
 
     private static bool RemoveLeftovers()
     {
-        foreach (string folder in Directory.GetDirectories(System.IO.Path.GetTempPath()))
+        // Captures and control sockets of dead processes are beside their folders.
+        foreach (string path in Directory.GetFileSystemEntries(System.IO.Path.GetTempPath()))
         {
-            var match = OwnName().Match(System.IO.Path.GetFileName(folder));
+            var match = OwnName().Match(System.IO.Path.GetFileName(path));
             if (match.Success && !Directory.Exists($"/proc/{match.Groups[1].Value}"))
             {
-                Directory.Delete(folder, recursive: true);
+                if (Directory.Exists(path))
+                {
+                    Directory.Delete(path, recursive: true);
+                }
+                else
+                {
+                    File.Delete(path);
+                }
             }
         }
 

@@ -131,18 +131,18 @@ internal sealed class Charon : IDisposable
     public void Terminate(string ike) => Swanctl($"--terminate --ike {ike} --timeout 10").Expect();
 
     /// <summary>Rekeys the CHILD_SA and waits until only a new one is left.</summary>
-    public void RekeyChild()
+    public void RekeyChild(string name = "net-net")
     {
         string before = Child().SpiIn;
-        Swanctl("--rekey --child net-net").Expect();
+        Swanctl($"--rekey --child {name}").Expect();
         Wait.Until(() => Children() is [var child] && child.SpiIn != before, () => $"one new CHILD_SA\n{Log}", 20);
     }
 
     /// <summary>Rekeys the IKE_SA and waits until only a new one is left.</summary>
-    public void RekeyIke()
+    public void RekeyIke(string name = "gw-gw")
     {
         string before = Sa().UniqueId;
-        Swanctl("--rekey --ike gw-gw").Expect();
+        Swanctl($"--rekey --ike {name}").Expect();
         Wait.Until(() => Sas() is [{ State: "ESTABLISHED" } sa] && sa.UniqueId != before, () => $"one new IKE_SA\n{Log}", 20);
     }
 

@@ -78,7 +78,7 @@ internal sealed class NameAndWebServer : IDisposable
 
     private static void Serve(Action round)
     {
-        new Thread(() =>
+        var thread = new Thread(() =>
         {
             try
             {
@@ -91,8 +91,9 @@ internal sealed class NameAndWebServer : IDisposable
             {
                 // The server has been closed.
             }
-        })
-        { IsBackground = true }.Start();
+        });
+        thread.IsBackground = true;
+        thread.Start();
     }
 
     private void Resolve()
