@@ -50,6 +50,11 @@ public sealed class ClaimRunTests : RunTest
     }
 }
 
+/// <summary>Tests of what a lab leaves behind run alone: any lab that starts removes the leftovers of dead ones, and says so itself.</summary>
+[CollectionDefinition(nameof(LeftoversCollection), DisableParallelization = true)]
+public sealed class LeftoversCollection;
+
+[Collection(nameof(LeftoversCollection))]
 public sealed class InterruptedRunTests
 {
     [Fact]
