@@ -2,8 +2,10 @@ using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using System.Text.Json.Nodes;
+using Espalier.Io;
 using Espalier.Lab.Subjects;
 using Espalier.Lab.Traffic;
+using Espalier.Xfrm.Client;
 
 namespace Espalier.Lab.Hosts;
 
@@ -39,14 +41,14 @@ internal sealed class LocalHost : ILabHost, IAsyncDisposable
     public Task<int> StopDaemonAsync() => Daemon.StopAsync();
 
     /// <inheritdoc/>
-    public Task KeyAsync(LabAssociation[] associations, LabPolicy[] policies)
+    public Task KeyAsync(LabAssociation[] associations, LabPolicy[] policies) => ExplainedAsync(Task.Run(() =>
     {
         LabKeys.Install(_controlPath, associations, policies);
-        return Task.CompletedTask;
-    }
+        return true;
+    }));
 
     /// <inheritdoc/>
-    public Task<JsonObject> StatAsync() => Task.FromResult(LabKeys.Stat(_controlPath));
+    public Task<JsonObject> StatAsync() => ExplainedAsync(Task.Run(() => LabKeys.Stat(_controlPath)));
 
     /// <inheritdoc/>
     public Task<ProcessMemory> MemoryAsync() =>
@@ -72,7 +74,7 @@ internal sealed class LocalHost : ILabHost, IAsyncDisposable
 
     /// <inheritdoc/>
     public Task<TcpResult> TcpSourceAsync(string local, string remote, int port, double seconds) =>
-        TcpTraffic.SourceAsync(IPAddress.Parse(local), new IPEndPoint(IPAddress.Parse(remote), port), seconds, _ending.Token);
+        ExplainedAsync(TcpTraffic.SourceAsync(IPAddress.Parse(local), new IPEndPoint(IPAddress.Parse(remote), port), seconds, _ending.Token));
 
     /// <inheritdoc/>
     public Task<int> StartUdpSinkAsync(string address)
@@ -104,12 +106,12 @@ internal sealed class LocalHost : ILabHost, IAsyncDisposable
 
     /// <inheritdoc/>
     public Task<UdpResult> UdpSourceAsync(string local, string remote, int port, int size, double packetsPerSecond, double seconds) =>
-        Task.Factory.StartNew(
+        ExplainedAsync(Task.Factory.StartNew(
             () => UdpTraffic.Send(IPAddress.Parse(local), new IPEndPoint(IPAddress.Parse(remote), port), size, packetsPerSecond, seconds),
-            CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+            CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default));
 
     /// <inheritdoc/>
-    public Task<double[]> EchoAsync(string local, string remote, int port, int count) => Task.Run(() =>
+    public Task<double[]> EchoAsync(string local, string remote, int port, int count) => ExplainedAsync(Task.Run(() =>
     {
         using var socket = Bound(local);
         socket.ReceiveTimeout = 1000;
@@ -134,7 +136,7 @@ internal sealed class LocalHost : ILabHost, IAsyncDisposable
         }
 
         return times.ToArray();
-    });
+    }));
 
     /// <inheritdoc/>
     public Task<int> StartEchoServerAsync(string address)
@@ -169,6 +171,20 @@ internal sealed class LocalHost : ILabHost, IAsyncDisposable
         if (_daemon is not null)
         {
             await _daemon.DisposeAsync().ConfigureAwait(false);
+        }
+    }
+
+    // What fails because the daemon has ended says so, and what the daemon said last.
+    private async Task<T> ExplainedAsync<T>(Task<T> work)
+    {
+        try
+        {
+            return await work.ConfigureAwait(false);
+        }
+        catch (Exception exception) when (exception is SocketException or IOException or DeviceException or XfrmException)
+        {
+            string? ended = _daemon is null ? null : await _daemon.WhyEndedAsync().ConfigureAwait(false);
+            throw new LabException(ended ?? exception.Message, exception);
         }
     }
 

@@ -1,9 +1,13 @@
+using System.ComponentModel;
 using System.Diagnostics;
 using Espalier.Lab.Hosts;
 
 namespace Espalier.Lab.Subjects;
 
-/// <summary>A running `espalier run`, started in the caller's namespace. It dies with the caller (parent-death signal).</summary>
+/// <summary>
+/// A running `espalier run`, started in the caller's namespace. It dies with the caller: the kernel sends the parent-death signal when the thread that
+/// started it ends, so a thread of its own starts it and waits for its end. A thread of the pool would end when it is idle, and the daemon with it.
+/// </summary>
 internal sealed class EspalierDaemon : IAsyncDisposable
 {
     private readonly Process _process;
@@ -23,7 +27,7 @@ internal sealed class EspalierDaemon : IAsyncDisposable
             start.ArgumentList.Add(argument);
         }
 
-        var daemon = new EspalierDaemon(Process.Start(start) ?? throw new LabException("setpriv (util-linux) could not be started"));
+        var daemon = new EspalierDaemon(await StartOnLastingThread(start).ConfigureAwait(false));
         daemon._process.ErrorDataReceived += (_, line) => daemon.Keep(line.Data);
         daemon._process.BeginErrorReadLine();
         while (await daemon._process.StandardOutput.ReadLineAsync().ConfigureAwait(false) is { } line)
@@ -74,6 +78,65 @@ internal sealed class EspalierDaemon : IAsyncDisposable
         }
 
         _process.Dispose();
+    }
+
+    /// <summary>Why a request to it failed, if that is because it has ended: exit code and last lines. Null while it runs.</summary>
+    public async Task<string?> WhyEndedAsync()
+    {
+        // A connection that breaks off is seen before the end of the process.
+        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(1));
+        try
+        {
+            await _process.WaitForExitAsync(limit.Token).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException)
+        {
+            return null;
+        }
+
+        return $"the daemon ended with exit code {_process.ExitCode}: {LastErrors()}";
+    }
+
+    private static Task<Process> StartOnLastingThread(ProcessStartInfo start)
+    {
+        var started = new TaskCompletionSource<Process>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var thread = new Thread(() =>
+        {
+            int pid;
+            try
+            {
+                var process = Process.Start(start)!;
+                pid = process.Id;
+                started.SetResult(process);
+            }
+            catch (Win32Exception exception)
+            {
+                started.SetException(new LabException($"setpriv (util-linux) could not be started: {exception.Message}"));
+                return;
+            }
+
+            WaitForEnd(pid);
+        })
+        {
+            IsBackground = true,
+            Name = "daemon",
+        };
+        thread.Start();
+        return started.Task;
+    }
+
+    // Not on the process object, which its user may dispose of at any time.
+    private static void WaitForEnd(int pid)
+    {
+        try
+        {
+            using var process = Process.GetProcessById(pid);
+            process.WaitForExit();
+        }
+        catch (ArgumentException)
+        {
+            // It has ended already.
+        }
     }
 
     private void Keep(string? line)
