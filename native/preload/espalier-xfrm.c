@@ -258,7 +258,7 @@ static int hide(const struct xfrm_socket *s, int fd)
 /* ---- The conversation on the lease ---- */
 
 /* Waits for a message of this type on the lease, with this sequence number unless that is 0. Returns the errno it carries (0 = good), or
-   ECONNREFUSED if the data plane is gone or says nothing for too long. */
+   ECONNREFUSED if the data plane is gone or says nothing for too long. A message numbered 0 is a refusal that came before the question. */
 static int await(int lease, uint16_t type, uint32_t sequence)
 {
     _Alignas(struct nlmsghdr) char buffer[1024];
@@ -269,7 +269,7 @@ static int await(int lease, uint16_t type, uint32_t sequence)
             continue;
         if (length <= 0)
             return ECONNREFUSED;
-        if ((size_t)length < NLMSG_LENGTH(sizeof(int)) || message->nlmsg_type != type || (sequence && message->nlmsg_seq != sequence))
+        if ((size_t)length < NLMSG_LENGTH(sizeof(int)) || message->nlmsg_type != type || (sequence && message->nlmsg_seq && message->nlmsg_seq != sequence))
             continue;
         int error;
         memcpy(&error, NLMSG_DATA(message), sizeof error);
@@ -295,8 +295,8 @@ static int ask(int lease, uint16_t type, const void *payload, size_t length, int
         packet.msg_control = &rights;
         packet.msg_controllen = sizeof rights.space;
     }
-    if (real_sendmsg()(lease, &packet, MSG_NOSIGNAL) < 0)
-        return errno == EPIPE || errno == ECONNRESET ? ECONNREFUSED : errno;
+    if (real_sendmsg()(lease, &packet, MSG_NOSIGNAL) < 0 && errno != EPIPE && errno != ECONNRESET)
+        return errno;
     return await(lease, NLMSG_ERROR, message.header.nlmsg_seq);
 }
 

@@ -154,6 +154,12 @@ public sealed unsafe class UnixConnection : IDisposable
         }
     }
 
+    /// <summary>
+    /// Ends what the other end can send: its sends fail with EPIPE from here on. What it sent before can still be received; then
+    /// <see cref="Receive"/> says <see cref="UnixReceiveOutcome.Closed"/>. This end can send on.
+    /// </summary>
+    public void StopReceiving() => _ = Libc.shutdown(Descriptor, Socket.SHUT_RD); // Fails only where the other end is gone.
+
     /// <summary>Waits until something can be received. False = not within <paramref name="timeoutMilliseconds"/> (-1 = without limit).</summary>
     public bool WaitReadable(int timeoutMilliseconds)
     {

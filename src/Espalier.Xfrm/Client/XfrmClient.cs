@@ -221,12 +221,13 @@ public sealed class XfrmClient : IDisposable
     private void Transact() => Transact((XfrmMessage)Netlink.Error, null, single: true);
 
     // Sends what was begun; gives each answer to `answer` until the acknowledgement, the single answer, or the end of the dump.
+    // Where sending fails, the reason may be there to read.
     private void Transact(XfrmMessage answerType, MessageHandler? answer, bool single)
     {
         _writer.End();
         int errno = _connection.Send(_writer.Written);
         _writer.Clear();
-        if (errno != 0)
+        if (errno != 0 && !_connection.WaitReadable(0))
         {
             throw new DeviceException("the data plane does not take requests: " + Io.Interop.Errno.Text(errno), errno);
         }
@@ -248,7 +249,8 @@ public sealed class XfrmClient : IDisposable
 
     private bool Take(ReadOnlySpan<byte> message, in NetlinkHeader header, XfrmMessage answerType, MessageHandler? answer, bool single)
     {
-        bool ours = header.Sequence == _sequence;
+        // 0: the data plane tells a client that it does not serve, before it was asked.
+        bool ours = header.Sequence == _sequence || (header.Sequence == 0 && header.Type == Netlink.Error);
         if (ours && header.Type == Netlink.Error)
         {
             ThrowIfError(message, header);

@@ -45,6 +45,9 @@ internal sealed class ClientChannel : IDisposable
     /// <summary>Takes one message.</summary>
     public UnixMessage Receive(Span<byte> buffer) => _connection.Receive(buffer);
 
+    /// <summary>Ends what the other end can send: its sends fail from here on. What it sent before can still be received.</summary>
+    public void StopReceiving() => _connection.StopReceiving();
+
     /// <summary>Sends a datagram, or keeps a copy of it until the socket takes it.</summary>
     public void Send(ReadOnlySpan<byte> datagram)
     {

@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using Espalier.Io.Polling;
 using Espalier.Io.UnixSockets;
 using Espalier.Xfrm.Handlers;
@@ -26,10 +27,10 @@ internal sealed class ControlClient : IXfrmPeer, IDisposable
         _lease = new ClientChannel(server.Loop, connection, LeaseReady);
     }
 
-    /// <summary>Why the client may not be served; its first message is answered with this, then it is gone.</summary>
+    /// <summary>Why the client may not be served; its first message is answered with this, then it is gone (<see cref="TellRefusal"/>).</summary>
     public XfrmError Refusal { get; }
 
-    /// <summary>When a client that may not be served is dropped, though it has said nothing (milliseconds of Environment.TickCount64).</summary>
+    /// <summary>When a client that may not be served is told so and dropped, though it has asked nothing (milliseconds of Environment.TickCount64).</summary>
     public long RefusalEnds { get; init; }
 
     /// <summary>Subscribed groups, bit n - 1 for group n.</summary>
@@ -81,6 +82,29 @@ internal sealed class ControlClient : IXfrmPeer, IDisposable
     /// <summary>Takes end B of the client's socket pair.</summary>
     public void Attach(UnixConnection connection) => _attached = new ClientChannel(_server.Loop, connection, AttachedReady);
 
+    /// <summary>
+    /// Answers what the client has asked with <see cref="Refusal"/>; where it has asked nothing, tells it in an answer with sequence number 0. It can send
+    /// nothing more from here on, so that nothing is left unread: a close would then turn into a reset, which overtakes the answer.
+    /// </summary>
+    public void TellRefusal()
+    {
+        _lease.StopReceiving();
+        bool told = false;
+        var buffer = _server.ReceiveBuffer;
+        for (var received = _lease.Receive(buffer); received.Outcome == UnixReceiveOutcome.Message; received = _lease.Receive(buffer))
+        {
+            received.Descriptor?.Dispose();
+            var datagram = buffer.AsSpan(0, Math.Min(received.Length, buffer.Length));
+            told = !_server.RefuseDatagram(this, Refusal, datagram);
+            CryptographicOperations.ZeroMemory(datagram);
+        }
+
+        if (!told)
+        {
+            _server.RefuseDatagram(this, Refusal);
+        }
+    }
+
     /// <summary>Closes the connection and B.</summary>
     public void Dispose()
     {
@@ -100,7 +124,11 @@ internal sealed class ControlClient : IXfrmPeer, IDisposable
             }
         }
 
-        if (found.Readable && !ReceiveOnLease())
+        if (found.Readable && Refusal.Failed)
+        {
+            _server.TurnAway(this);
+        }
+        else if (found.Readable && !ReceiveOnLease())
         {
             _server.Drop(this);
         }

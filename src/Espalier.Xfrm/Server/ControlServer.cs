@@ -167,11 +167,6 @@ public sealed partial class ControlServer : IXfrmListeners, IDisposable
     {
         try
         {
-            if (client.Refusal.Failed)
-            {
-                return RefuseDatagram(client, client.Refusal, datagram);
-            }
-
             var reader = new NetlinkMessageReader(datagram);
             while (reader.MoveNext())
             {
@@ -250,6 +245,13 @@ public sealed partial class ControlServer : IXfrmListeners, IDisposable
         return false;
     }
 
+    /// <summary>Tells a client that may not be served the reason, and forgets it.</summary>
+    internal void TurnAway(ControlClient client)
+    {
+        client.TellRefusal();
+        Drop(client);
+    }
+
     /// <summary>Forgets a client.</summary>
     internal void Drop(ControlClient client)
     {
@@ -303,18 +305,20 @@ public sealed partial class ControlServer : IXfrmListeners, IDisposable
         Counters.Accepted++;
         var refusal = _policy.Check(connection);
         Counters.Refused += refusal.Failed ? 1 : 0;
-        int alike = _clients.Count(client => client.Refusal.Failed == refusal.Failed);
-        if (alike >= (refusal.Failed ? MaximumRefusedClients : Options.MaximumClients))
-        {
-            Counters.TooMany++;
-            Log.TooManyClients(_logger, alike);
-            connection.Dispose();
-            return;
-        }
-
         if (refusal.Failed)
         {
             Log.ClientRefused(_logger, refusal.Text!);
+        }
+        else if (_clients.Count(client => !client.Refusal.Failed) >= Options.MaximumClients)
+        {
+            Counters.TooMany++;
+            Log.TooManyClients(_logger, Options.MaximumClients);
+            refusal = new XfrmError(LinuxError.Busy, $"This data plane serves {Options.MaximumClients} clients already, and no more: end some of them");
+        }
+
+        if (refusal.Failed && _clients.Count(client => client.Refusal.Failed) >= MaximumRefusedClients)
+        {
+            TurnAway(_clients.First(client => client.Refusal.Failed));
         }
 
         _clients.Add(new ControlClient(this, connection, refusal) { RefusalEnds = Environment.TickCount64 + RefusedMilliseconds });
@@ -359,9 +363,13 @@ public sealed partial class ControlServer : IXfrmListeners, IDisposable
         for (int i = _clients.Count - 1; i >= 0; i--)
         {
             var client = _clients[i];
-            if (client.IsBroken || (client.Refusal.Failed && client.RefusalEnds <= now))
+            if (client.IsBroken)
             {
                 Drop(client);
+            }
+            else if (client.Refusal.Failed && client.RefusalEnds <= now)
+            {
+                TurnAway(client);
             }
         }
 

@@ -101,7 +101,9 @@ internal sealed class ControlConnection : IDisposable
         BinaryPrimitives.WriteUInt32LittleEndian(message[8..], 1);
         payload.CopyTo(message[HeaderLength..]);
         int errno = _connection.Send(message);
-        if (errno != 0)
+
+        // Where it fails, the reason may be there to read: the data plane tells a client that it does not serve, before it was asked.
+        if (errno != 0 && !_connection.WaitReadable(0))
         {
             throw new DeviceException($"the data plane does not take requests: {Errno.Text(errno)}", errno);
         }

@@ -190,18 +190,66 @@ public sealed class BoundsTests
     }
 
     [Fact]
-    public void Clients_BeyondTheLimit_AreTurnedAway()
+    public void Clients_BeyondTheLimit_AreToldAndTurnedAway()
     {
         using var server = new ServerHarness(new ControlServerOptions { Path = Unused(), MaximumClients = 3 });
         using var one = server.Connect();
         using var two = server.Connect();
         using var three = server.Connect();
         three.DumpSas();
-        using var four = UnixConnection.Connect(server.Path);
+        using var four = server.Connect();
 
-        ServerHarness.Until(() => server.Server.Counters.TooMany == 1, "the fourth is turned away");
-        Assert.True(four.WaitReadable(5000));
-        Assert.Equal(UnixReceiveOutcome.Closed, four.Receive(new byte[100]).Outcome);
+        var refused = Assert.Throws<XfrmException>(() => four.DumpSas());
+        Assert.Equal(LinuxError.Busy, refused.Error);
+        Assert.Contains("serves 3 clients already", refused.Message, StringComparison.Ordinal);
+        Assert.Equal(1, server.Server.Counters.TooMany);
+
+        two.Dispose();
+        ServerHarness.Until(() => server.Server.Counters.Clients == 2, "one is gone");
+        using var five = server.Connect();
+        Assert.Empty(five.DumpSas());
+        Assert.Empty(one.DumpSas());
+    }
+
+    [Fact]
+    public void Clients_ManyBeyondTheLimit_AreAllTold()
+    {
+        using var server = new ServerHarness(new ControlServerOptions { Path = Unused(), MaximumClients = 1 });
+        using var one = server.Connect();
         one.DumpSas();
+
+        // More than may wait to be refused: the first of them are told before they ask.
+        var others = Enumerable.Range(0, 100).Select(_ => server.Connect()).ToArray();
+        ServerHarness.Until(() => server.Server.Counters.TooMany == others.Length, "all are there");
+        foreach (var other in others)
+        {
+            Assert.Equal(LinuxError.Busy, Assert.Throws<XfrmException>(() => other.DumpSas()).Error);
+            other.Dispose();
+        }
+
+        // And while they ask, so that a question may meet the refusal on its way.
+        Parallel.For(0, 400, _ =>
+        {
+            using var another = server.Connect();
+            Assert.Equal(LinuxError.Busy, Assert.Throws<XfrmException>(() => another.DumpSas()).Error);
+        });
+        Assert.Empty(one.DumpSas());
+    }
+
+    [Fact]
+    public void Client_BeyondTheLimitThatSendsMuchAtOnce_ReadsTheReasonFirst()
+    {
+        using var server = new ServerHarness(new ControlServerOptions { Path = Unused(), MaximumClients = 1 });
+        using var one = server.Connect();
+        one.DumpSas();
+        for (int round = 0; round < 100; round++)
+        {
+            using var hasty = UnixConnection.Connect(server.Path);
+            for (int request = 0; request < 10 && hasty.Send(Request.Bare(XfrmMessage.GetSa, Netlink.Request | Netlink.Dump)) == 0; request++)
+            {
+            }
+
+            Assert.Equal(LinuxError.Busy, Next(hasty).Errno);
+        }
     }
 }

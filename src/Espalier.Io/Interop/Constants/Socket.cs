@@ -25,6 +25,8 @@ internal static class Socket
     internal const int MSG_NOSIGNAL = 0x4000;
     internal const int MSG_CMSG_CLOEXEC = 0x40000000;
 
+    internal const int SHUT_RD = 0;
+
     // Options of SOL_SOCKET
     internal const int SOL_SOCKET = 1;
     internal const int SO_REUSEADDR = 2;
