@@ -1,4 +1,5 @@
 using Espalier.Io.Netlink;
+using Espalier.Ipsec;
 using Espalier.Ipsec.Sad;
 using Espalier.Ipsec.Spd;
 using Espalier.Routing.Guard;
@@ -34,7 +35,7 @@ public sealed partial class RoutingController
 
     private void OnPolicyRemoved(SecurityPolicy policy)
     {
-        if (_guarded.Remove(policy, out var guarded))
+        if (_guarded.RemoveAndShrink(policy, out var guarded))
         {
             _guard?.Remove(guarded);
             if (policy.Direction == PolicyDirection.Out)
@@ -127,7 +128,7 @@ public sealed partial class RoutingController
     private void OnAssociationRemoved(SecurityAssociation association)
     {
         _tunnelMtu.Remove(association);
-        if (_encapsulationPorts.Remove(association, out ushort port) && --_portUsers[port] == 0)
+        if (_encapsulationPorts.RemoveAndShrink(association, out ushort port) && --_portUsers[port] == 0)
         {
             _portUsers.Remove(port);
             PublishPorts();

@@ -2,80 +2,101 @@ using Espalier.Running.Composition;
 
 namespace Espalier.Program.Tests;
 
+/// <summary>When memory is given back: once after most of many entries went and routing has written that, not at each removal.</summary>
 public sealed class HeapTrimTests
 {
     private readonly Clock _clock = new();
+    private readonly HeapTrim _trim;
     private int _entries;
+    private int _trimmed;
     private bool _settled = true;
-    private int _trims;
 
-    [Fact]
-    public void Look_AfterAFlushOfMany_TrimsOnce()
-    {
-        var trim = Make();
-        Remove(trim, 2000);
-
-        Assert.Equal(-1, trim.Look());
-        trim.Look();
-
-        Assert.Equal(1, _trims);
-    }
+    public HeapTrimTests() => _trim = new HeapTrim(() => _entries, () => _settled, () => _trimmed++, _clock);
 
     [Theory]
-    [InlineData(999, 0)]
-    [InlineData(1500, 1501)]
-    public void Look_FewWent_DoesNothing(int removed, int left)
+    [InlineData(999, 999, 0)]
+    [InlineData(1_000, 1_000, 1)]
+    [InlineData(10_000, 4_999, 0)]
+    [InlineData(10_000, 5_000, 1)]
+    [InlineData(10_000, 9_000, 1)]
+    [InlineData(10_000, 10_000, 1)]
+    public void Look_AfterAFlush_TrimsOnceWhereAsManyWentAsAreLeft(int before, int removed, int expected)
     {
-        var trim = Make();
-        _entries = left;
-        Remove(trim, removed);
+        _entries = before;
+        Remove(removed);
 
-        Assert.Equal(-1, trim.Look());
-
-        Assert.Equal(0, _trims);
+        Assert.Equal(-1, _trim.Look());
+        Assert.Equal(-1, _trim.Look());
+        Assert.Equal(expected, _trimmed);
     }
 
     [Fact]
-    public void Look_OneAfterTheOtherWent_TrimsAfterAsManyAsAreLeft()
+    public void Look_TenThousandRemovedOneByOne_TrimsAFewTimes()
     {
-        var trim = Make();
-        for (_entries = 9999; _entries >= 0; _entries--)
+        _entries = 10_000;
+        for (int i = 0; i < 10_000; i++)
         {
-            trim.Removed();
-            trim.Look();
+            Remove(1);
+            _trim.Look();
         }
 
-        // 5,000 of 10,000, 2,500 of 5,000, 1,250 of 2,500; then at least 1,000.
-        Assert.Equal(4, _trims);
+        // With 5,000, 2,500, 1,250 and 250 left.
+        Assert.Equal(4, _trimmed);
     }
 
     [Fact]
-    public void Look_RoutingIsBusy_WaitsForItButNotForEver()
+    public void Look_EntriesThatAreReplaced_TrimsAsWell()
     {
-        var trim = Make();
-        _settled = false;
-        Remove(trim, 2000);
+        _entries = 2_000;
+        for (int i = 0; i < 10_000; i++)
+        {
+            _entries++;
+            Remove(1);
+            _trim.Look();
+        }
 
-        Assert.Equal(HeapTrim.RetryMilliseconds, trim.Look());
-        Assert.Equal(0, _trims);
-        _clock.Now += HeapTrim.Longest;
-        Assert.Equal(-1, trim.Look());
-        Assert.Equal(1, _trims);
+        Assert.Equal(5, _trimmed);
     }
 
-    private HeapTrim Make() => new(() => _entries, () => _settled, () => _trims++, _clock);
+    [Fact]
+    public void Look_RoutingHasNotSettled_WaitsForItAndAsksToBeCalled()
+    {
+        _entries = 10_000;
+        Remove(10_000);
+        _settled = false;
+        Assert.Equal(HeapTrim.RetryMilliseconds, _trim.Look());
+        Assert.Equal(0, _trimmed);
 
-    private static void Remove(HeapTrim trim, int count)
+        _settled = true;
+        Assert.Equal(-1, _trim.Look());
+        Assert.Equal(1, _trimmed);
+    }
+
+    [Fact]
+    public void Look_RoutingNeverSettles_TrimsAfterTheLongestWait()
+    {
+        _entries = 10_000;
+        Remove(10_000);
+        _settled = false;
+        _trim.Look();
+        _clock.Now += HeapTrim.Longest;
+
+        Assert.Equal(-1, _trim.Look());
+        Assert.Equal(1, _trimmed);
+    }
+
+    private void Remove(int count)
     {
         for (int i = 0; i < count; i++)
         {
-            trim.Removed();
+            _entries--;
+            _trim.Removed();
         }
     }
 
     private sealed class Clock : TimeProvider
     {
-        internal TimeSpan Now { get; set; }
+        public TimeSpan Now { get; set; }
 
         public override long TimestampFrequency => TimeSpan.TicksPerSecond;
 

@@ -152,7 +152,7 @@ internal sealed class SocketDemand : IDisposable
 
     private void OnRemoved(SecurityAssociation association)
     {
-        if (_keysOf.Remove(association, out var keys))
+        if (_keysOf.RemoveAndShrink(association, out var keys))
         {
             Release(keys);
         }
@@ -178,7 +178,7 @@ internal sealed class SocketDemand : IDisposable
                 continue;
             }
 
-            _users.Remove(key);
+            _users.RemoveAndShrink(key);
             if (!_permanent.Contains(key))
             {
                 _table.Retire(key.Version, key.Port);

@@ -194,7 +194,7 @@ public sealed class LifetimeClock : IDisposable
 
     private void Forget(object target)
     {
-        if (entries.Remove(target, out var entry))
+        if (entries.RemoveAndShrink(target, out var entry))
         {
             entry.QueuedAt = Never;
             if (queue.Count > (2 * entries.Count) + 64)
@@ -231,6 +231,8 @@ public sealed class LifetimeClock : IDisposable
                 queue.Enqueue(entry, entry.QueuedAt);
             }
         }
+
+        queue.TrimExcess();
     }
 
     private static ulong NextLook(in LifetimeLimits limits, in LifetimeUsage usage, bool softTold, ulong now)

@@ -85,7 +85,7 @@ internal sealed class SaChain(SaChainKind kind)
             chain.Unlink(sa);
             if (chain.First is null)
             {
-                index.Remove(key);
+                index.RemoveAndShrink(key);
             }
         }
     }

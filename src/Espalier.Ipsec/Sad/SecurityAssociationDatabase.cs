@@ -123,7 +123,7 @@ public sealed class SecurityAssociationDatabase
         outbound.Remove(association);
         if (association.Id.Spi.Value != 0)
         {
-            byIdentity.Remove(association.Id);
+            byIdentity.RemoveAndShrink(association.Id);
         }
 
         RemoveLarval(association);

@@ -121,7 +121,7 @@ public sealed class SecurityPolicyDatabase
 
         TableOf(policy.Direction, policy.Selector.Version).Remove(entry);
         order.Remove(entry.Order);
-        byIndex.Remove(policy.Index);
+        byIndex.RemoveAndShrink(policy.Index);
         counts[(int)policy.Direction]--;
         policy.Entry = null;
         policy.CachedSa = null;

@@ -121,7 +121,7 @@ internal sealed class SelectorGroup
         entry.NextInBucket = null;
         if (first is null)
         {
-            buckets.Remove(key);
+            buckets.RemoveAndShrink(key);
         }
 
         if (withoutPorts is not null)
@@ -131,7 +131,7 @@ internal sealed class SelectorGroup
             entries.Remove(entry);
             if (entries.Count == 0)
             {
-                withoutPorts.Remove(portless);
+                withoutPorts.RemoveAndShrink(portless);
             }
         }
 

@@ -13,7 +13,7 @@ internal sealed class GuardGroup(PolicyDirection direction, IpVersion version)
 {
     private readonly SortedSet<GuardPolicy> _policies = new(Comparer<GuardPolicy>.Create(GuardPolicy.Compare));
     private readonly List<string> _appliedRules = [];
-    private readonly List<(GuardPolicy Policy, bool Added)> _changes = [];
+    private List<(GuardPolicy Policy, bool Added)> _changes = [];
     private Dictionary<string, GuardSet> _sets = [];
     private int _dropping;
     private bool _defaultDrops;
@@ -65,7 +65,7 @@ internal sealed class GuardGroup(PolicyDirection direction, IpVersion version)
     {
         _sets = [];
         _appliedRules.Clear();
-        _changes.Clear();
+        _changes = [];
         _rebuild = true;
     }
 
@@ -75,7 +75,7 @@ internal sealed class GuardGroup(PolicyDirection direction, IpVersion version)
         bool alike = _dropping == _policies.Count;
         if (!_rebuild && alike && TryWriteElements(script, table))
         {
-            _changes.Clear();
+            _changes = [];
             return;
         }
 
@@ -84,7 +84,7 @@ internal sealed class GuardGroup(PolicyDirection direction, IpVersion version)
             Rebuild(script, table);
         }
 
-        _changes.Clear();
+        _changes = [];
         _rebuild = false;
     }
 

@@ -1,4 +1,5 @@
 using System.Text;
+using Espalier.Ipsec;
 
 namespace Espalier.Routing.Guard;
 
@@ -20,7 +21,7 @@ internal sealed class GuardSet(string name, string type)
         int count = _elements.GetValueOrDefault(element) + difference;
         if (count <= 0)
         {
-            _elements.Remove(element);
+            _elements.RemoveAndShrink(element);
         }
         else
         {
@@ -58,7 +59,7 @@ internal sealed class GuardSet(string name, string type)
             else if (!wanted && there)
             {
                 removed.Add(element);
-                _applied.Remove(element);
+                _applied.RemoveAndShrink(element);
             }
         }
 

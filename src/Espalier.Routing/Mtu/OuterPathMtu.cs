@@ -1,3 +1,4 @@
+using Espalier.Ipsec;
 using Espalier.Wire.Addresses;
 
 namespace Espalier.Routing.Mtu;
@@ -113,7 +114,7 @@ public sealed class OuterPathMtu
     }
 
     /// <summary>Forgets a destination: no SA goes there any more.</summary>
-    public void Remove(InternetAddress destination) => _estimates.Remove(destination);
+    public void Remove(InternetAddress destination) => _estimates.RemoveAndShrink(destination);
 
     private static int FloorOf(InternetAddress destination) => destination.Version == IpVersion.IPv6 ? FloorIPv6 : FloorIPv4;
 

@@ -1,3 +1,4 @@
+using Espalier.Ipsec;
 using Espalier.Ipsec.Sad;
 using Espalier.Wire.Addresses;
 
@@ -53,17 +54,17 @@ internal sealed class TunnelMtu(OuterPathMtu paths)
     /// <summary>Forgets an SA, and its destination with the last one.</summary>
     internal void Remove(SecurityAssociation association)
     {
-        if (!_inner.Remove(association, out int inner))
+        if (!_inner.RemoveAndShrink(association, out int inner))
         {
             return;
         }
 
         Uncount(inner);
         var associations = _byDestination[association.Id.Destination];
-        associations.Remove(association);
+        associations.RemoveAndShrink(association);
         if (associations.Count == 0)
         {
-            _byDestination.Remove(association.Id.Destination);
+            _byDestination.RemoveAndShrink(association.Id.Destination);
             paths.Remove(association.Id.Destination);
         }
     }

@@ -1,3 +1,4 @@
+using Espalier.Ipsec;
 using Espalier.Ipsec.Spd;
 using Espalier.Wire.Addresses;
 
@@ -44,8 +45,8 @@ internal sealed class CatchEntry(AddressPrefix prefix)
 
     internal void Remove(SecurityPolicy policy)
     {
-        _catching.Remove(policy);
-        _passing.Remove(policy);
+        _catching.RemoveAndShrink(policy);
+        _passing.RemoveAndShrink(policy);
         if (_sourceFrom == policy)
         {
             _sourceFrom = null;

@@ -1,4 +1,5 @@
 using Espalier.Io.Netlink;
+using Espalier.Ipsec;
 using Espalier.Ipsec.Spd;
 using Espalier.Routing.Addresses;
 using Espalier.Wire.Addresses;
@@ -22,7 +23,7 @@ internal sealed class CatchRoutes(RouteNetlink netlink, SourceAddresses sources,
     private const uint LoopbackIndex = 1;
 
     private readonly Dictionary<AddressPrefix, CatchEntry> _entries = [];
-    private readonly HashSet<CatchEntry> _dirty = [];
+    private HashSet<CatchEntry> _dirty = [];
     private readonly HashSet<CatchEntry> _passing = [];
     private readonly int[] _caughtByLength = new int[129 * 2];
 
@@ -88,11 +89,11 @@ internal sealed class CatchRoutes(RouteNetlink netlink, SourceAddresses sources,
         {
             if (entry.IsEmpty)
             {
-                _entries.Remove(entry.Prefix);
+                _entries.RemoveAndShrink(entry.Prefix);
             }
         }
 
-        _dirty.Clear();
+        _dirty = [];
     }
 
     /// <summary>Chooses all sources anew: addresses or routes of the host changed.</summary>
@@ -156,7 +157,7 @@ internal sealed class CatchRoutes(RouteNetlink netlink, SourceAddresses sources,
         }
         else
         {
-            _passing.Remove(entry);
+            _passing.RemoveAndShrink(entry);
         }
 
         if (entry.IsCaught != wasCaught)

@@ -1,3 +1,4 @@
+using Espalier.Ipsec;
 using Espalier.Wire.Addresses;
 
 namespace Espalier.Routing.Rules;
@@ -38,7 +39,7 @@ internal sealed class SourceCover(IpVersion version)
         prefix = prefix.Canonical;
         if (--_counts[prefix] == 0)
         {
-            _counts.Remove(prefix);
+            _counts.RemoveAndShrink(prefix);
             IsStale = true;
         }
     }

@@ -28,7 +28,7 @@ internal sealed class EventPump
         _expiry = expiry;
         _policies = policies;
         _acquisition = new Acquisition(context);
-        context.Database.Sad.Removed += association => _mapped.Remove(association);
+        context.Database.Sad.Removed += association => _mapped.RemoveAndShrink(association);
     }
 
     /// <summary>Told of a path MTU that was learnt for an SA; workers frozen. The data plane's business.</summary>

@@ -47,7 +47,7 @@ internal sealed class XfrmContext
         Listeners = listeners;
         Options = options;
         Lifetimes = new LifetimeClock(database);
-        database.Sad.Removed += association => _acquiring.Remove(association);
+        database.Sad.Removed += association => _acquiring.RemoveAndShrink(association);
     }
 
     public IpsecDatabase Database { get; }

@@ -4,8 +4,8 @@ namespace Espalier.Running.Composition;
 
 /// <summary>
 /// Gives memory back after many SAs and policies went. Collections are rare here, since packets allocate nothing; without this the garbage of 10,000 SAs
-/// and policies stayed resident until much later (65 MB, 14 MB before them). A trim is due when as many entries went as are left, so that what it costs
-/// is bounded by what was removed; it waits until routing has written what went, because until then routing holds it. Control thread.
+/// and policies stayed resident until much later (65 MB, 14 MB before them). A trim is due when as many entries went as are left, so that its cost
+/// is in proportion to what was removed; it waits until routing has written what went, because until then routing holds it. Control thread.
 /// </summary>
 internal sealed class HeapTrim(Func<int> entries, Func<bool> settled, Action trim, TimeProvider time)
 {
@@ -46,8 +46,8 @@ internal sealed class HeapTrim(Func<int> entries, Func<bool> settled, Action tri
     }
 
     /// <summary>
-    /// A full, compacting collection, then what the C library holds for cipher contexts: both return what is free to the kernel. The collection stops the
-    /// workers, for some 20 ms after 10,000 SAs and policies.
+    /// A full, compacting collection, then what the C library keeps of freed cipher contexts: both return what is free to the kernel. The collection stops
+    /// the workers: 10 to 70 ms (mostly about 25) after 10,000 SAs and policies on a busy machine, 4 ms where little went. The other, 0.2 to 7 ms, does not.
     /// </summary>
     internal static void Collect()
     {
