@@ -1,4 +1,5 @@
 using Espalier.Io.Interop;
+using Espalier.Io.Sockets;
 
 namespace Espalier.Io.UnixSockets;
 
@@ -159,6 +160,12 @@ public sealed unsafe class UnixConnection : IDisposable
     /// <see cref="Receive"/> says <see cref="UnixReceiveOutcome.Closed"/>. This end can send on.
     /// </summary>
     public void StopReceiving() => _ = Libc.shutdown(Descriptor, Socket.SHUT_RD); // Fails only where the other end is gone.
+
+    /// <summary>
+    /// Bounds what the kernel holds of messages that the other end has not taken yet, whatever net.core.wmem_default says. Beyond it
+    /// <see cref="Send"/> says EAGAIN.
+    /// </summary>
+    public void BoundSendQueue(int bytes) => SocketOptions.Set(Descriptor, Socket.SOL_SOCKET, Socket.SO_SNDBUF, bytes, "SO_SNDBUF");
 
     /// <summary>Waits until something can be received. False = not within <paramref name="timeoutMilliseconds"/> (-1 = without limit).</summary>
     public bool WaitReadable(int timeoutMilliseconds)

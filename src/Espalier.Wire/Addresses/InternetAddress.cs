@@ -120,6 +120,14 @@ public readonly record struct InternetAddress(IpVersion Version, UInt128 Bits)
         return prefixLength >= length ? all : all & ~(all >> prefixLength);
     }
 
+    /// <summary>Cheap, and not keyed: tables of addresses are filled by this host and its IKE daemon, not by packets.</summary>
+    public override int GetHashCode()
+    {
+        const ulong Odd = 0x9E37_79B9_7F4A_7C15;
+        ulong low = (ulong)Bits, high = (ulong)(Bits >> 64);
+        return (int)((((high * Odd) ^ low) * Odd) >> 32);
+    }
+
     /// <inheritdoc/>
     public override string ToString() => Version == IpVersion.None ? "any" : ToIPAddress().ToString();
 }

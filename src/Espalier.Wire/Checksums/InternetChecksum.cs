@@ -23,15 +23,16 @@ public static class InternetChecksum
         var vectors = MemoryMarshal.Cast<byte, Vector512<ulong>>(data);
         if (!vectors.IsEmpty)
         {
-            var low = Vector512<ulong>.Zero;
+            // The sum of the low halves is what the sum of the wholes has beyond that of the high halves, modulo 2^64 and thus exactly.
+            var whole = Vector512<ulong>.Zero;
             var high = Vector512<ulong>.Zero;
             foreach (var vector in vectors)
             {
-                low += vector & Vector512.Create<ulong>(uint.MaxValue);
+                whole += vector;
                 high += vector >>> 32;
             }
 
-            sum += Vector512.Sum(low + high);
+            sum += Vector512.Sum(whole - (high << 32) + high);
             data = data[(vectors.Length * Vector512<byte>.Count)..];
         }
 

@@ -11,6 +11,9 @@ namespace Espalier.Xfrm.Server;
 /// </summary>
 internal sealed class ClientChannel : IDisposable
 {
+    // The kernel's default (net.core.wmem_default), which an administrator may have raised for other sockets.
+    private const int KernelQueueBytes = 208 * 1024;
+
     private readonly UnixConnection _connection;
     private readonly ControlLoop.Registration _registration;
     private readonly Queue<byte[]> _waiting = new();
@@ -19,6 +22,7 @@ internal sealed class ClientChannel : IDisposable
     public ClientChannel(ControlLoop loop, UnixConnection connection, Action<PollEvent> ready)
     {
         _connection = connection;
+        _connection.BoundSendQueue(KernelQueueBytes / 2); // The kernel doubles it, for its own overhead.
         _registration = loop.Register(connection.PollDescriptor, ready);
     }
 
