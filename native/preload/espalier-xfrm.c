@@ -33,6 +33,10 @@
  * Data plane gone later: send fails with ECONNREFUSED, or, when a data plane is back, hands everything over again, also for the other XFRM
  * sockets of the process; a receive that blocks on a subscription does so, too. A request whose fate is unknown is not repeated.
  *
+ * An IKE daemon (a process that installs SAs and is subscribed to EXPIRE) may not speak for long. So it gets a thread that waits for the end of the
+ * data plane, hands everything over to the next one, and asks that for each SA that the daemon has installed: of those that are gone, and all are
+ * after a restart, it says EXPIRE, and the daemon makes new ones. Which they are (address, SPI; no keys) is remembered here.
+ *
  * Threads may share XFRM sockets; one request of a process is handled after the other. After fork the child shares what is queued; when it
  * first sends, the socket becomes its own, with the same numbers and subscription. After exec a descriptor without FD_CLOEXEC is no XFRM
  * socket any more. A child made by vfork may do what it is allowed to: close, dup2, exec. Not seen: static programs, system calls made
@@ -61,6 +65,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -85,12 +90,14 @@ enum { ATTACH = 0xE500, DONE = 0xE501, GROUPS = 0xE502, ENCAP = 0xE504, ATTACH_V
 enum {
     ANSWER_SECONDS = 10,        /* a data plane that does not answer for so long counts as gone */
     RETRY_MS = 1000,            /* how often a blocked subscriber looks for a data plane that is back */
+    WATCH_MS = 100,             /* how often the watch of an IKE daemon does */
     MAX_DESCRIPTORS = 65536,    /* numbers that an XFRM socket can have */
     MAX_SOCKETS = 256,          /* XFRM sockets of a process; entry 0 is not used */
     MAX_REQUEST = 65536,        /* the data plane's bound */
     MAX_REGISTRATIONS = 256,    /* sockets with UDP_ENCAP; the data plane's bound, too */
-    HIDDEN = 0x8000,            /* in the table: B or the lease of the socket in the low bits */
-    FIRST_HIDDEN = 512,         /* where B and the leases stand, if the limit of open files allows it */
+    MAX_ASSOCIATIONS = 2048,    /* SAs remembered; as many EXPIREs as the data plane queues for a subscriber */
+    HIDDEN = 0x8000,            /* in the table: B or the lease of the socket in the low bits; of no socket: the watch's connection */
+    FIRST_HIDDEN = 512,         /* where these stand, if the limit of open files allows it */
     GROUP_COUNT = 32,           /* multicast groups that the protocol can express */
     DEFAULT_MARK = 0x4550,
     OLD_IP_IPSEC_POLICY = 16, OLD_IPV6_IPSEC_POLICY = 34,
@@ -116,6 +123,8 @@ enum { ENCAP_CLOSE, ENCAP_OPEN, ENCAP_MAY_SHARE };
 static _Atomic uint16_t table[MAX_DESCRIPTORS];
 static struct xfrm_socket sockets[MAX_SOCKETS];
 static struct registration { int fd; struct encapsulation name; } registrations[MAX_REGISTRATIONS];     /* free: all zero */
+static struct xfrm_usersa_id associations[MAX_ASSOCIATIONS];    /* free: SPI 0 */
+static pid_t watched;                                           /* the process whose watch runs */
 static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;        /* whose turn it is to speak on the leases, and to change the above */
 static pid_t self;                                              /* 0 before the first XFRM socket; differs from getpid() in a child of vfork */
 static char control_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
@@ -269,20 +278,22 @@ static int await(int lease, uint16_t type, uint32_t sequence)
             continue;
         if (length <= 0)
             return ECONNREFUSED;
-        if ((size_t)length < NLMSG_LENGTH(sizeof(int)) || message->nlmsg_type != type || (sequence && message->nlmsg_seq && message->nlmsg_seq != sequence))
+        if ((size_t)length < NLMSG_LENGTH(sizeof(int)) || message->nlmsg_type != type || (sequence && message->nlmsg_seq && message->nlmsg_seq != sequence)) {
+            explicit_bzero(buffer, (size_t)length);     /* an SA with its keys, if GETSA found it */
             continue;
+        }
         int error;
         memcpy(&error, NLMSG_DATA(message), sizeof error);
         return error < 0 ? -error : error;
     }
 }
 
-/* Sends one message of ours on the lease, with a descriptor unless that is -1, and waits for the answer: 0 or an errno. */
+/* Sends one message of ours on the lease (or GETSA on a connection without ATTACH), with a descriptor unless that is -1, and waits for the answer: 0 or an errno. */
 static int ask(int lease, uint16_t type, const void *payload, size_t length, int descriptor)
 {
     static _Atomic uint32_t questions;
     struct { struct nlmsghdr header; char payload[sizeof(struct encapsulation)]; } message = {
-        .header = { .nlmsg_len = NLMSG_LENGTH(length), .nlmsg_type = type, .nlmsg_flags = NLM_F_REQUEST,
+        .header = { .nlmsg_len = NLMSG_LENGTH(length), .nlmsg_type = type, .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK,
                     .nlmsg_seq = (uint32_t)getpid() << 12 | (++questions & 0xfff) },
     };
     memcpy(message.payload, payload, length);
@@ -393,6 +404,14 @@ static int revive(struct xfrm_socket *s)
 }
 
 /* In turn. When a data plane is back, every XFRM socket of the process goes over to it: event sockets never send. */
+static void revive_all(void)
+{
+    for (struct xfrm_socket *s = &sockets[1]; s < &sockets[MAX_SOCKETS]; s++)
+        if (s->descriptors > 0 && !lease_is_alive(s->lease))
+            revive(s);      /* if it fails, its own next send says so */
+}
+
+/* In turn. 0 or an errno. */
 static int ensure_attached(struct xfrm_socket *s)
 {
     if (s->descriptors == 0)
@@ -400,9 +419,8 @@ static int ensure_attached(struct xfrm_socket *s)
     if (s->owner == getpid() && lease_is_alive(s->lease))
         return 0;
     int error = revive(s);
-    for (struct xfrm_socket *other = &sockets[1]; !error && other < &sockets[MAX_SOCKETS]; other++)
-        if (other->descriptors > 0 && !lease_is_alive(other->lease))
-            revive(other);      /* if it fails, its own next send says so */
+    if (!error)
+        revive_all();
     return error;
 }
 
@@ -415,6 +433,91 @@ static int ask_in_turn(struct xfrm_socket *s, uint16_t type, const void *payload
         error = ask(s->lease, type, payload, length, -1);
     end_turn(cancel_state);
     return error;
+}
+
+/* ---- The watch of an IKE daemon ---- */
+
+/* Waits for the end of the data plane, hands everything over to the next one, and asks it for every SA. */
+static void *watch(void *connection)
+{
+    int fd = (int)(intptr_t)connection, lease;
+    for (;;) {
+        struct pollfd waiting = { .fd = fd, .events = POLLRDHUP };
+        if (poll(&waiting, 1, -1) <= 0)
+            continue;
+        do
+            poll(NULL, 0, WATCH_MS);
+        while ((lease = connect_control()) < 0);
+        real_dup3()(lease, fd, O_CLOEXEC);
+        discard(lease);
+        int cancel_state = take_turn(), error = 0;
+        revive_all();
+        for (int i = 0; i < MAX_ASSOCIATIONS && error != ECONNREFUSED; i++)
+            if (associations[i].spi)
+                error = ask(fd, XFRM_MSG_GETSA, &associations[i], sizeof associations[i], -1);
+        end_turn(cancel_state);
+    }
+    return NULL;
+}
+
+/* Starts the watch of this process. It is not the program's thread: it takes no signals. Where it cannot start, the next SA tries it again. In turn. */
+static void start_watch(void)
+{
+    int lease = connect_control(), fd = lease < 0 ? -1 : hide(&sockets[0], lease);
+    pthread_t thread;
+    sigset_t all, before;
+    if (fd < 0)
+        return;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    if (pthread_create(&thread, NULL, watch, (void *)(intptr_t)fd) == 0) {
+        pthread_detach(thread);
+        watched = getpid();
+    } else {
+        set_entry(fd, 0);
+        discard(fd);
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static bool is_subscribed(enum xfrm_nlgroups group)
+{
+    for (int i = 1; i < MAX_SOCKETS; i++)
+        if (sockets[i].descriptors > 0 && sockets[i].groups & UINT32_C(1) << (group - 1))
+            return true;
+    return false;
+}
+
+/* Where an SA is remembered, or a free place for that of zeroes, or NULL. */
+static struct xfrm_usersa_id *find_association(const struct xfrm_usersa_id *id)
+{
+    for (int i = 0; i < MAX_ASSOCIATIONS; i++)
+        if (associations[i].spi == id->spi && memcmp(&associations[i], id, sizeof *id) == 0)
+            return &associations[i];
+    return NULL;
+}
+
+/* Remembers or forgets what one request that was handled installs or removes. In turn. */
+static void note_association(const struct nlmsghdr *message)
+{
+    static const struct xfrm_usersa_id none;
+    struct xfrm_usersa_id id = none;
+    bool installs = message->nlmsg_type == XFRM_MSG_NEWSA || message->nlmsg_type == XFRM_MSG_UPDSA;
+    if (installs && message->nlmsg_len >= NLMSG_LENGTH(sizeof(struct xfrm_usersa_info))) {
+        const struct xfrm_usersa_info *info = NLMSG_DATA(message);
+        id = (struct xfrm_usersa_id){ .daddr = info->id.daddr, .spi = info->id.spi, .family = info->family, .proto = info->id.proto };
+    } else if (message->nlmsg_type == XFRM_MSG_DELSA && message->nlmsg_len >= NLMSG_LENGTH(sizeof id)) {
+        memcpy(&id, NLMSG_DATA(message), sizeof id);
+    } else if (message->nlmsg_type == XFRM_MSG_FLUSHSA) {
+        memset(associations, 0, sizeof associations);
+    }
+    if (!id.spi)
+        return;
+    struct xfrm_usersa_id *known = find_association(&id), *place = installs && !known ? find_association(&none) : known;
+    if (place)
+        *place = installs ? id : none;
+    if (installs && watched != getpid() && is_subscribed(XFRMNLGRP_EXPIRE))
+        start_watch();
 }
 
 /* ---- Making a socket ---- */
@@ -768,6 +871,9 @@ static int converse(struct xfrm_socket *s, int fd, const char *request, size_t l
     int error = ensure_attached(s);
     if (!error)
         error = real_send()(fd, request, length, MSG_NOSIGNAL | (flags & MSG_DONTWAIT)) < 0 ? errno : await(s->lease, DONE, 0);
+    int left = (int)length;
+    for (const struct nlmsghdr *message = (const struct nlmsghdr *)request; !error && NLMSG_OK(message, left); message = NLMSG_NEXT(message, left))
+        note_association(message);
     end_turn(cancel_state);
     return error;
 }

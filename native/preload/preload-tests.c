@@ -7,7 +7,7 @@
  *   ECHO   the request's payload back        DUMP   `count` parts of 4,000 bytes, then NLMSG_DONE      QUIET  nothing
  *   COUNT  attachments, requests, leases     NOTIFY a datagram to every subscriber of group `count`    DIE    ends without an answer
  *   PORTS  ENCAP registrations on the lease of the asker: how many, the family and port of the last one
- * It refuses ENCAP of port 4444 with EADDRINUSE, and says that ports which are registered cannot be shared.
+ * GETSA on a connection without ATTACH: it knows no SA, and says EXPIRE to every subscriber. It refuses ENCAP of port 4444 with EADDRINUSE, and says that ports which are registered cannot be shared.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -106,6 +106,11 @@ static void control(const struct client *clients, struct client *c, const struct
         memcpy(&c->groups, NLMSG_DATA(request), sizeof c->groups);
     } else if (request->nlmsg_type == ENCAP) {
         error.error = -encapsulate(clients, c, NLMSG_DATA(request));
+    } else if (request->nlmsg_type == XFRM_MSG_GETSA) {
+        for (int i = 0; i < MAX_CLIENTS; i++)
+            if (clients[i].end >= 0 && clients[i].groups & 1u << (XFRMNLGRP_EXPIRE - 1))
+                reply(clients[i].end, XFRM_MSG_EXPIRE, 0, 0, 0, NLMSG_DATA(request), sizeof(struct xfrm_usersa_id));
+        error.error = -ESRCH;
     }
     reply(c->lease, NLMSG_ERROR, 0, request->nlmsg_seq, 0, &error, sizeof error);
 }
@@ -982,6 +987,57 @@ static void encapsulation_without_xfrm_socket_is_the_kernels(void)
     CHECK(encap(other, UDP_ENCAP_ESPINUDP) == 0 && option(other, SOL_SOCKET, SO_REUSEADDR) == 0);
 }
 
+static void change_association(int fd, uint16_t type, uint32_t spi)
+{
+    struct { struct nlmsghdr header; union { struct xfrm_usersa_info info; struct xfrm_usersa_id id; } body; } request = { .header = { .nlmsg_type = type } };
+    request.header.nlmsg_len = type == XFRM_MSG_DELSA ? NLMSG_LENGTH(sizeof request.body.id) : sizeof request;
+    if (type == XFRM_MSG_DELSA)
+        request.body.id = (struct xfrm_usersa_id){ .daddr = { .a4 = 7 }, .spi = spi, .family = AF_INET, .proto = IPPROTO_ESP };
+    else
+        request.body.info = (struct xfrm_usersa_info){ .id = { .daddr = { .a4 = 7 }, .spi = spi, .proto = IPPROTO_ESP }, .family = AF_INET };
+    CHECK(send(fd, &request, request.header.nlmsg_len, 0) == (ssize_t)request.header.nlmsg_len);
+}
+
+/* The SPI of the next EXPIRE. poll and recv are the C library's own: nothing here looks for a data plane that is back. */
+static uint32_t expired(int fd)
+{
+    struct { struct nlmsghdr header; struct xfrm_usersa_id id; } expire;
+    struct pollfd waiting = { .fd = fd, .events = POLLIN };
+    CHECK(poll(&waiting, 1, 10000) == 1 && recv(fd, &expire, sizeof expire, MSG_DONTWAIT) == sizeof expire);
+    CHECK(expire.header.nlmsg_type == XFRM_MSG_EXPIRE && expire.id.daddr.a4 == 7 && expire.id.family == AF_INET && expire.id.proto == IPPROTO_ESP);
+    return expire.id.spi;
+}
+
+/* One that says nothing learns that its SAs are gone: of those that it has not removed itself. */
+static void ike_daemon_learns_that_its_associations_are_gone(void)
+{
+    int events = open_bound(1u << (XFRMNLGRP_EXPIRE - 1)), requests = open_bound(0);
+    for (uint32_t spi = 1; spi <= 5; spi++)
+        change_association(requests, spi % 2 ? XFRM_MSG_UPDSA : XFRM_MSG_NEWSA, spi);
+    change_association(requests, XFRM_MSG_NEWSA, 1);
+    change_association(requests, XFRM_MSG_DELSA, 2);
+    for (int round = 0; round < 2; round++) {
+        stop_server();
+        start_server();
+        CHECK(expired(events) == 1 && expired(events) == 3 && expired(events) == 4 && expired(events) == 5);
+        echo(requests, 1);
+        CHECK(!has_input(events));
+    }
+    for (uint32_t spi = 6; spi <= 3000; spi++)      /* more than are remembered */
+        change_association(requests, XFRM_MSG_NEWSA, spi);
+    change_association(requests, XFRM_MSG_FLUSHSA, 0);
+    change_association(requests, XFRM_MSG_NEWSA, 9);
+    stop_server();
+    start_server();
+    CHECK(expired(events) == 9);
+    echo(requests, 2);
+    CHECK(!has_input(events));
+    close(requests);
+    close(events);
+    stop_server();
+    start_server();
+}
+
 #define TEST(name) { #name, name }
 static const struct { const char *name; void (*run)(void); } tests[] = {
     TEST(absent_data_plane), TEST(wrong_type), TEST(names_and_ports), TEST(every_way_to_send_and_receive), TEST(several_messages_in_one_request),
@@ -992,7 +1048,7 @@ static const struct { const char *name; void (*run)(void); } tests[] = {
     TEST(signal_interrupts_a_blocked_receive), TEST(forked_process_and_restart), TEST(bypass_becomes_a_mark),
     TEST(encapsulation_goes_to_the_data_plane), TEST(encapsulation_leaves_the_socket_ordinary), TEST(encapsulation_of_both_families),
     TEST(encapsulation_survives_the_data_plane), TEST(closed_sockets_make_room_for_others), TEST(bind_beside_the_data_plane),
-    TEST(encapsulation_without_xfrm_socket_is_the_kernels),
+    TEST(encapsulation_without_xfrm_socket_is_the_kernels), TEST(ike_daemon_learns_that_its_associations_are_gone),
 };
 
 int main(int count, char **arguments)

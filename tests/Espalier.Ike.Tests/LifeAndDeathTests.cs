@@ -24,15 +24,32 @@ public sealed class LifeAndDeathTests
         AssertCalm(site.Moon);
         Assert.NotEqual(0, site.AliceHost.Sh("ping -c 2 -i 0.05 -W 1 10.2.0.10").ExitCode);
 
-        // Who asks for the SAs, a person or DPD, makes charon see that they are gone; it makes new ones.
+        // charon hears that its SAs are gone, and makes new ones; nobody asks it to.
         site.Moon.StartEspalier();
-        site.Moon.Swanctl("--list-sas").Expect();
         Wait.Until(() => site.AliceHost.Sh("ping -c 1 -W 1 10.2.0.10").ExitCode == 0, () => $"the tunnel is up again\n{site.Moon.Log}");
         site.BobHost.Sh("ping -c 2 -i 0.05 -W 2 10.1.0.10").Expect();
 
         site.Moon.Espalier.Kill();
         AssertCalm(site.Moon);
         Assert.True(site.Moon.Process.Terminate(), $"charon has not ended 10 s after SIGTERM\n{site.Moon.Log}");
+    }
+
+    [Theory]
+    [MemberData(nameof(Users))]
+    public void Espalier_KilledAndBack_TheNextInitiateBringsTheTunnelUp(string? user, Plane peer)
+    {
+        using var site = new Site(Plane.Espalier, peer, new CharonOptions { User = user });
+        site.Connect(Site.NetToNet);
+        string old = site.Moon.Child().SpiIn;
+
+        site.Moon.Espalier!.Kill();
+        site.Moon.StartEspalier();
+        // Refused as a duplicate where the tunnel is up by itself already.
+        var initiate = site.Moon.Swanctl("--initiate --child net-net --timeout 10");
+
+        Wait.Until(() => site.AliceHost.Sh("ping -c 1 -W 1 10.2.0.10").ExitCode == 0, () => $"the tunnel is up again\n{initiate.Text}\n{site.Moon.Log}");
+        site.BobHost.Sh("ping -c 2 -i 0.05 -W 2 10.1.0.10").Expect();
+        Assert.NotEqual(old, site.Moon.Child().SpiIn);
     }
 
     [Theory]
