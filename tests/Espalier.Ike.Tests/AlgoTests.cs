@@ -12,35 +12,23 @@ namespace Espalier.Ike.Tests;
 /// </summary>
 public sealed class AlgoTests
 {
-    private const string Resolver = "172.16.0.1";
-
     [Fact]
     public void Algo_TwoClientsWithCertificates_ResolveNamesAndBrowseThroughTheTunnel()
     {
-        Assert.SkipUnless(File.Exists("/usr/lib/ipsec/starter") && File.Exists("/usr/lib/ipsec/charon"), "needs strongswan-starter and strongswan-charon");
         using var net = new RoadWarriors(2, masquerade: true);
         net.AliceHost.Ip("route del default");
         net.AliceHost.Ip("-6 route del default");
-        net.MoonHost.Ip($"addr add {Resolver}/32 dev lo");
-        string rules = net.Own(new TemporaryFolder("firewall")).Write("rules", Block("nftables"));
-        net.MoonHost.Sh($"nft -f {rules}").Expect();
-        var servers = net.Own(new NameAndWebServer(net.MoonHost, Resolver, net.AliceHost, "10.1.0.10"));
         using var wire = new WireTap(net.MoonHost, "wan");
-        var server = net.Own(new Starter(net.MoonHost, "moon", "192.0.2.1", Block("ipsec.conf"), Logged(Block("strongswan.conf")), "strongswan"));
-        Assert.Equal("strongsw+", server.CharonUser.Length > 0 && server.CharonUser.StartsWith("strongs", StringComparison.Ordinal) ? "strongsw+" : server.CharonUser);
-        var like = RoadWarriors.Warrior with
-        {
-            IkeProposals = "aes256gcm16-prfsha512-ecp384",
-            EspProposals = "aes256gcm16-ecp384",
-            Options = "dpd_delay = 35s",
-        };
-        var clients = Enumerable.Range(1, 2).Select(number => net.StartClient(number, Plane.Libipsec, like, gateway: "192.0.2.1")).ToList();
+        var server = AlgoServer.Start(net);
+        var servers = net.Own(new NameAndWebServer(net.MoonHost, AlgoServer.Resolver, net.AliceHost, "10.1.0.10"));
+        Assert.StartsWith("strongs", server.CharonUser, StringComparison.Ordinal);
+        var clients = Enumerable.Range(1, 2).Select(number => net.StartClient(number, Plane.Libipsec, AlgoServer.Client, AlgoServer.Address)).ToList();
         foreach (var client in clients)
         {
             client.Initiate("everything");
             client.Host.Sh("ping -c 3 -i 0.05 -W 2 10.1.0.10").Expect();
             client.Host.Sh("ping -c 3 -i 0.05 -W 2 fec1::10").Expect();
-            Assert.Equal(2_000_000, NameAndWebServer.Fetch(client.Host, Resolver, 2_000_000));
+            Assert.Equal(2_000_000, NameAndWebServer.Fetch(client.Host, AlgoServer.Resolver, 2_000_000));
         }
 
         // The web server saw the gateway; clients do not reach each other.
@@ -50,28 +38,4 @@ public sealed class AlgoTests
         Assert.Contains("INSTALLED, TUNNEL", server.Run("ipsec statusall").Expect().Output, StringComparison.Ordinal);
         wire.Finish().ExpectProtected(udp: true);
     }
-
-    /// <summary>A block of docs/algo.md by its language.</summary>
-    private static string Block(string language)
-    {
-        string text = File.ReadAllText(Path.Combine(EspalierProgram.Root(), "docs/algo.md"));
-        string rest = text.Split($"```{language}\n")[1];
-        return rest[..rest.IndexOf("```", StringComparison.Ordinal)];
-    }
-
-    /// <summary>With a log that the test keeps; {log} is its path.</summary>
-    private static string Logged(string configuration) => configuration + """
-
-        charon {
-          filelog {
-            file {
-              path = {log}
-              default = 1
-              knl = 2
-              flush_line = yes
-            }
-          }
-        }
-
-        """;
 }

@@ -58,33 +58,6 @@ public sealed class RoadWarriorTests
         Assert.DoesNotContain("10.48.", carol.Host.Sh("ip -4 addr").Output, StringComparison.Ordinal);
     }
 
-    [Theory]
-    [InlineData(Plane.Espalier, Plane.Libipsec)]
-    [InlineData(Plane.Libipsec, Plane.Espalier)]
-    public void Rekey_OfChildAndIkeByEitherSideThroughANat_NoPingIsLost(Plane gateway, Plane client)
-    {
-        using var net = new RoadWarriors(1, masquerade: true);
-        var moon = net.StartGateway(gateway);
-        var carol = net.StartClient(1, client);
-        carol.Initiate("everything");
-        string address = carol.Sa().LocalAddresses.Split(' ').Single(a => a.Contains('.', StringComparison.Ordinal));
-        using var there = new PingFlow(carol.Host, "10.1.0.10");
-        using var back = new PingFlow(net.AliceHost, address);
-        there.AwaitAnswers(20);
-
-        foreach (var initiator in new[] { carol, moon })
-        {
-            initiator.RekeyChild("everything");
-            there.AwaitAnswers(20);
-            initiator.RekeyIke("home");
-            there.AwaitAnswers(20);
-        }
-
-        there.ExpectAllAnswered();
-        back.ExpectAllAnswered();
-        Assert.Contains(address, carol.Sa().LocalAddresses, StringComparison.Ordinal);
-    }
-
     /// <summary>Pings and TCP to the host behind the gateway, in both families, without naming a source; and back to the virtual addresses.</summary>
     private static void UseTheTunnel(Charon client, RoadWarriors net)
     {

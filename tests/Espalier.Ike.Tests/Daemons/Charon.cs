@@ -7,7 +7,7 @@ namespace Espalier.Ike.Tests.Daemons;
 /// An unmodified charon-systemd in a namespace, on Espalier's published daemon or on kernel-libipsec, with its own configuration, credentials and vici
 /// socket; steered by swanctl.
 /// </summary>
-internal sealed class Charon : IDisposable
+internal sealed class Charon : IIkeDaemon
 {
     private readonly CharonOptions _options;
     private readonly TemporaryFolder _folder;
@@ -84,6 +84,14 @@ internal sealed class Charon : IDisposable
         Process.Dispose();
         File.Delete(Vici);
         Process = StartCharon();
+    }
+
+    /// <inheritdoc/>
+    public void StopAndStart()
+    {
+        Assert.True(Process.Terminate(), $"charon has not ended\n{Log}");
+        Restart();
+        Reload();
     }
 
     /// <summary>Writes swanctl.conf and credentials, and loads them.</summary>

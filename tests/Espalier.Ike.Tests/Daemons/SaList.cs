@@ -11,7 +11,11 @@ internal sealed class RawSection
     public List<(string Name, RawSection Section)> Sections { get; } = [];
 
     /// <summary>A value; empty where there is none.</summary>
-    public string this[string name] => _values.GetValueOrDefault(name, "");
+    public string this[string name]
+    {
+        get => _values.GetValueOrDefault(name, "");
+        set => _values[name] = value;
+    }
 
     /// <summary>A value as a number; 0 where there is none.</summary>
     public long Number(string name) => long.TryParse(this[name], CultureInfo.InvariantCulture, out long value) ? value : 0;

@@ -8,10 +8,12 @@ namespace Espalier.Ike.Tests.Daemons;
 /// `ipsec start` of strongswan-starter on Espalier: charon steered by stroke from /etc/ipsec.conf. The files of /etc and /run are the test's own, by mounts in
 /// the mount namespace of `ip netns exec`.
 /// </summary>
-internal sealed class Starter : IDisposable
+internal sealed class Starter : IIkeDaemon
 {
     private readonly TemporaryFolder _folder = new("starter");
     private readonly string _role;
+    private readonly NetworkNamespace _host;
+    private readonly string _user;
 
     /// <summary>Starts Espalier and starter.</summary>
     /// <param name="host">Where they run.</param>
@@ -23,6 +25,7 @@ internal sealed class Starter : IDisposable
     public Starter(NetworkNamespace host, string role, string identity, string ipsecConf, string strongSwanConf, string user)
     {
         _role = role;
+        _host = host;
         var credential = Authority.Instance.Issue(identity);
         foreach (string name in (string[])["certs", "cacerts", "private", "aacerts", "acerts", "crls", "ocspcerts", "policies"])
         {
@@ -43,17 +46,11 @@ internal sealed class Starter : IDisposable
 
             """);
         Shell.Run(["chown", "-R", user, _folder.Path]).Expect();
-        Espalier = EspalierProgram.Start(host, "--allow-user", user);
+        _user = user;
+        StartEspalier();
         try
         {
-            Process = new DaemonProcess(host,
-            [
-                "unshare", "-m", "sh", $"{_folder.Path}/mounts", EspalierProgram.Path, "exec", "--control", Espalier.Control, "--", "ipsec", "start", "--nofork",
-            ]);
-            Wait.Until(
-                () => Process.HasExited || Run("ipsec statusall") is { ExitCode: 0 } status && status.Output.Contains("Connections:\n", StringComparison.Ordinal),
-                () => $"charon has its connection\n{Process.Printed}\n{Log}");
-            Assert.False(Process.HasExited, $"{Process.Printed}\n{Log}");
+            Process = StartDaemons();
         }
         catch
         {
@@ -62,11 +59,11 @@ internal sealed class Starter : IDisposable
         }
     }
 
-    /// <summary>The data plane.</summary>
-    public EspalierProgram Espalier { get; }
+    /// <inheritdoc/>
+    public EspalierProgram? Espalier { get; private set; }
 
     /// <summary>starter; charon is its child.</summary>
-    public DaemonProcess Process { get; }
+    public DaemonProcess Process { get; private set; }
 
     /// <summary>What charon has logged.</summary>
     public string Log => File.Exists(LogFile) ? File.ReadAllText(LogFile) : "(no log)";
@@ -75,6 +72,27 @@ internal sealed class Starter : IDisposable
     public string CharonUser => Shell.Run(string.Create(CultureInfo.InvariantCulture, $"ps -o user= --ppid {Process.Id}")).Output.Trim();
 
     private string LogFile => Path.Combine(_folder.Path, "charon.log");
+
+    /// <inheritdoc/>
+    public void StartEspalier()
+    {
+        Espalier?.Dispose();
+        Espalier = EspalierProgram.Start(_host, "--allow-user", _user);
+    }
+
+    /// <inheritdoc/>
+    public IReadOnlyList<IkeSa> Sas() => StatusAll.Parse(Run("ipsec statusall").Expect().Output);
+
+    /// <inheritdoc/>
+    public void Terminate(string ike) => Run($"ipsec down {ike}").Expect();
+
+    /// <inheritdoc/>
+    public void StopAndStart()
+    {
+        Assert.True(Process.Terminate(), $"starter has not ended\n{Log}");
+        Process.Dispose();
+        Process = StartDaemons();
+    }
 
     /// <summary>A command where starter runs: `ipsec up …`, `ipsec statusall`.</summary>
     public ShellResult Run(string command) => Shell.Run(
@@ -85,7 +103,7 @@ internal sealed class Starter : IDisposable
     {
         Process?.Dispose();
         KeptLogs.Keep($"{_role}-charon", $"{Process?.Printed}\n{Log}");
-        if (!Espalier.Process.HasExited)
+        if (!Espalier!.Process.HasExited)
         {
             Espalier.Stop();
         }
@@ -93,5 +111,18 @@ internal sealed class Starter : IDisposable
         KeptLogs.Keep($"{_role}-espalier", Espalier.Log);
         Espalier.Dispose();
         _folder.Dispose();
+    }
+
+    private DaemonProcess StartDaemons()
+    {
+        Process = new DaemonProcess(_host,
+        [
+            "unshare", "-m", "sh", $"{_folder.Path}/mounts", EspalierProgram.Path, "exec", "--control", Espalier!.Control, "--", "ipsec", "start", "--nofork",
+        ]);
+        Wait.Until(
+            () => Process.HasExited || Run("ipsec statusall") is { ExitCode: 0 } status && status.Output.Contains("Connections:\n", StringComparison.Ordinal),
+            () => $"charon has its connection\n{Process.Printed}\n{Log}");
+        Assert.False(Process.HasExited, $"{Process.Printed}\n{Log}");
+        return Process;
     }
 }

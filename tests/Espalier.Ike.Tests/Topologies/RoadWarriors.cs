@@ -69,18 +69,18 @@ internal sealed class RoadWarriors : IDisposable
     public static Endpoint Client(int number) => new(string.Create(CultureInfo.InvariantCulture, $"carol{number}.espalier.test"), "%any");
 
     /// <summary>Starts a client's daemon and loads its connection to the gateway; it asks for virtual addresses of both families.</summary>
-    public Charon StartClient(int number, Plane plane, Connection? like = null, string? gateway = null, string? far = null)
+    public Charon StartClient(int number, Plane plane, Connection? like = null, string? gateway = null, string? far = null, CharonOptions? options = null)
     {
-        var client = Own(new Charon(ClientHosts[number - 1], $"carol{number}", plane));
+        var client = Own(new Charon(ClientHosts[number - 1], $"carol{number}", plane, options));
         var remote = Gateway with { Identity = gateway ?? Gateway.Identity, Selector = far ?? Gateway.Selector };
         client.Load((like ?? Warrior) with { Local = Client(number), Remote = remote, OwnOptions = "vips = 0.0.0.0, ::" });
         return client;
     }
 
     /// <summary>Starts the gateway's charon, for any client that has a certificate.</summary>
-    public Charon StartGateway(Plane plane, Connection? like = null)
+    public Charon StartGateway(Plane plane, Connection? like = null, CharonOptions? options = null)
     {
-        var gateway = Own(new Charon(MoonHost, "moon", plane));
+        var gateway = Own(new Charon(MoonHost, "moon", plane, options));
         gateway.Load((like ?? Warrior) with { Local = Gateway, Remote = new Endpoint("%any", "%any"), OwnOptions = "pools = four, six\n    unique = never" }, Pools);
         return gateway;
     }
@@ -91,7 +91,7 @@ internal sealed class RoadWarriors : IDisposable
     /// <summary>The router's NAT: sources become its own address, and ports of a range.</summary>
     public void Masquerade(string ports)
     {
-        string file = Own(new TemporaryFolder("nat")).Write("rules", $$"""
+        Load(Router, $$"""
             table ip nat
             flush table ip nat
             table ip nat {
@@ -103,8 +103,10 @@ internal sealed class RoadWarriors : IDisposable
             }
 
             """);
-        Router.Sh($"nft -f {file}").Expect();
     }
+
+    /// <summary>Loads rules of nftables.</summary>
+    public void Load(NetworkNamespace host, string rules) => host.Sh($"nft -f {Own(new TemporaryFolder("rules")).Write("rules", rules)}").Expect();
 
     /// <summary>The router gets another address, as from a provider, and another range of ports: all mappings end.</summary>
     public void ChangeMapping()

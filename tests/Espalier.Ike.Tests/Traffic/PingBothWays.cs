@@ -1,8 +1,9 @@
 using Espalier.Ike.Tests.Topologies;
+using Espalier.Testing;
 
 namespace Espalier.Ike.Tests.Traffic;
 
-/// <summary>100 pings a second from alice to bob, and as many from bob to alice.</summary>
+/// <summary>100 pings a second from one host to another, and as many back.</summary>
 internal sealed class PingBothWays : IDisposable
 {
     private readonly PingFlow _there;
@@ -10,9 +11,15 @@ internal sealed class PingBothWays : IDisposable
 
     /// <summary>Starts both, and waits until both are answered.</summary>
     public PingBothWays(Site site)
+        : this(site.AliceHost, "10.2.0.10", site.BobHost, "10.1.0.10")
     {
-        _there = new PingFlow(site.AliceHost, "10.2.0.10");
-        _back = new PingFlow(site.BobHost, "10.1.0.10");
+    }
+
+    /// <summary>Starts both, and waits until both are answered.</summary>
+    public PingBothWays(NetworkNamespace near, string farAddress, NetworkNamespace far, string nearAddress)
+    {
+        _there = new PingFlow(near, farAddress);
+        _back = new PingFlow(far, nearAddress);
         AwaitAnswers(20);
     }
 
@@ -29,7 +36,7 @@ internal sealed class PingBothWays : IDisposable
         var lost = (There: _there.Finish(), Back: _back.Finish());
         Assert.True(
             lost.There.Count + lost.Back.Count == 0,
-            $"alice to bob: {_there.Describe(lost.There)}; bob to alice: {_back.Describe(lost.Back)}");
+            $"there: {_there.Describe(lost.There)}; back: {_back.Describe(lost.Back)}");
     }
 
     /// <inheritdoc/>
