@@ -38,4 +38,43 @@ public sealed class AlgoTests
         Assert.Contains("INSTALLED, TUNNEL", server.Run("ipsec statusall").Expect().Output, StringComparison.Ordinal);
         wire.Finish().ExpectProtected(udp: true);
     }
+
+    [Fact]
+    public void Updown_AsTheDocumentChangesIt_OpensTheFirewallForAClientAndClosesItAgain()
+    {
+        Requirements.Need("iptables", "ip6tables");
+        using var net = new RoadWarriors(1, masquerade: true);
+        foreach (string command in (string[])["iptables", "ip6tables"])
+        {
+            net.MoonHost.Sh($"{command} -P INPUT DROP").Expect();
+            net.MoonHost.Sh($"{command} -P FORWARD DROP").Expect();
+            net.MoonHost.Sh($"{command} -A INPUT -i lo -j ACCEPT").Expect();
+        }
+
+        net.MoonHost.Sh("iptables -A INPUT -p udp -m multiport --dports 500,4500 -j ACCEPT").Expect();
+        net.MoonHost.Sh("ip6tables -A INPUT -p icmpv6 -j ACCEPT").Expect();
+        string load = AlgoServer.Block("strongswan.conf").Split('\n').Single(line => line.Contains("load =", StringComparison.Ordinal));
+        var server = AlgoServer.Start(net, [("leftupdown", "\"/etc/ipsec.d/updown iptables\"")], $"user = root\n  group = root\n{load} updown", firewall: false);
+        server.Run($"sh {net.Own(new TemporaryFolder("updown")).Write("commands", AlgoServer.Block("sh"))}").Expect();
+        string closed = Rules(net);
+        var carol = net.StartClient(1, Plane.Libipsec, AlgoServer.Client, AlgoServer.Address);
+
+        carol.Initiate("everything");
+        Assert.Equal(2, Rules(net).Split("-A FORWARD -i esp0 ").Length - 1);
+        Assert.Equal(2, Rules(net).Split("-A FORWARD -o esp0 ").Length - 1);
+        foreach (string address in carol.Sa().LocalAddresses.Split(' '))
+        {
+            carol.Host.Sh($"ping -c 3 -i 0.05 -W 2 {(address.Contains('.', StringComparison.Ordinal) ? "10.1.0.10" : "fec1::10")}").Expect();
+            net.AliceHost.Sh($"ping -c 3 -i 0.05 -W 2 {address}").Expect();
+        }
+
+        carol.Terminate("home");
+        Wait.Until(() => Rules(net) == closed, () => $"the rules are gone\n{Rules(net)}");
+        // It was these rules that let packets through.
+        carol.Initiate("everything");
+        net.MoonHost.Sh("iptables -F FORWARD").Expect();
+        Assert.NotEqual(0, carol.Host.Sh("ping -c 1 -W 1 10.1.0.10").ExitCode);
+    }
+
+    private static string Rules(RoadWarriors net) => net.MoonHost.Sh("iptables -S").Expect().Output + net.MoonHost.Sh("ip6tables -S").Expect().Output;
 }

@@ -43,10 +43,28 @@ public sealed class PlutoTests : IDisposable
         Wait.Until(() => sun.Children().Count == 0 && Associations.Count(moon.Pluto.Espalier) == 0, () => $"no SA is left\n{moon.Pluto.Process.Printed}");
     }
 
-    [Fact]
-    public void Pluto_RekeysOfEitherSide_NoPingIsLost()
+    [Theory]
+    [InlineData(false, false)]
+    [InlineData(true, true)]
+    [InlineData(true, false)]
+    public void Pluto_OverBothIpVersionsWithAndWithoutUdp_CarriesPingAndTcpBothWays(bool ipv6, bool udp)
     {
-        var (moon, sun, _) = Start("start", peerInitiates: false);
+        var (moon, sun, wire) = Start("start", peerInitiates: false, ipv6, udp);
+        Wait.Until(() => sun.Children().Count == 1, () => $"the tunnel comes up\n{moon.Pluto.Process.Printed}", 20);
+
+        moon.Host.Sh("ping -c 3 -i 0.05 -W 2 -I 10.1.0.1 10.2.0.1").Expect();
+        sun.Host.Sh("ping -c 3 -i 0.05 -W 2 -I 10.2.0.1 10.1.0.1").Expect();
+        TcpTransfer.BothWays(moon.Host, sun.Host, "10.2.0.1", 1 << 20);
+        Assert.Equal(ipv6 ? "fec0::1" : "192.168.0.1", sun.Sa().RemoteHost);
+        wire.Finish().ExpectProtected(udp);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Pluto_RekeysOfEitherSide_NoPingIsLost(bool udp)
+    {
+        var (moon, sun, _) = Start("start", peerInitiates: false, udp: udp);
         Wait.Until(() => sun.Children().Count == 1, () => $"the tunnel comes up\n{moon.Pluto.Process.Printed}", 20);
         using var pings = new PingFlow(moon.Host, "10.2.0.1", "10.1.0.1");
         pings.AwaitAnswers(20);
@@ -69,29 +87,32 @@ public sealed class PlutoTests : IDisposable
         }
     }
 
-    private ((NetworkNamespace Host, Pluto Pluto) Moon, Charon Sun, WireTap Wire) Start(string auto, bool peerInitiates)
+    private ((NetworkNamespace Host, Pluto Pluto) Moon, Charon Sun, WireTap Wire) Start(string auto, bool peerInitiates, bool ipv6 = false, bool udp = true)
     {
         Pluto.Need();
         var moonHost = Own(IkeHosts.Create("moon"));
         var sunHost = Own(IkeHosts.Create("sun"));
-        moonHost.LinkTo(sunHost, "wan", ["192.168.0.1/24"], ["192.168.0.2/24"]);
+        moonHost.LinkTo(sunHost, "wan", ["192.168.0.1/24", "fec0::1/64"], ["192.168.0.2/24", "fec0::2/64"]);
         moonHost.Ip("addr add 10.1.0.1/16 dev lo");
         sunHost.Ip("addr add 10.2.0.1/16 dev lo");
         moonHost.Ip("route add 10.2.0.0/16 via 192.168.0.2");
         sunHost.Ip("route add 10.1.0.0/16 via 192.168.0.1");
         var wire = Own(new WireTap(moonHost, "wan"));
-        var sun = Own(new Charon(sunHost, "sun", Plane.Libipsec));
-        sun.Load(Site.NetToNet.Mirrored with { Key = null });
+        // Without UDP the peer is Espalier: kernel-libipsec knows ESP in UDP only.
+        var sun = Own(new Charon(sunHost, "sun", udp ? Plane.Libipsec : Plane.Espalier));
+        var (left, right) = ipv6 ? ("fec0::1", "fec0::2") : (Site.MoonEnd.Address, Site.SunEnd.Address);
+        sun.Load(new Connection(Site.SunEnd with { Address = right }, Site.MoonEnd with { Address = left }) { Key = null });
         var pluto = Own(new Pluto(moonHost, "moon", $"""
             config setup
             conn net
               ikev2=yes
               authby=secret
-              left=192.168.0.1
+              left={left}
               leftid=@moon.espalier.test
               leftsubnet=10.1.0.0/16
               leftupdown=""
-              right=192.168.0.2
+              right={right}
+              encapsulation={(udp ? "auto" : "no")}
               rightid=@sun.espalier.test
               rightsubnet=10.2.0.0/16
               ike=aes128-sha2-dh31

@@ -16,12 +16,9 @@ public sealed record Limit(string Unit, int? Soft, int Hard)
     public string Swanctl =>
         $"{(Soft is null ? "rekey_time = 0" : $"rekey_{Unit} = {Soft}")}\n    life_{Unit} = {Hard}\n    rand_bytes = 0\n    rand_packets = 0\n    rand_time = 0";
 
-    /// <summary>Keys and values of a conn in ipsec.conf.</summary>
+    /// <summary>Keys and values of a conn in ipsec.conf. With rekey=no it has no limits at all; a margin of the whole leaves the soft one out.</summary>
     public (string Key, string Value)[] IpsecConf =>
-    [
-        (Unit == "time" ? "lifetime" : $"life{Unit}", $"{Hard}"), ("rekey", Soft is null ? "no" : "yes"), ("rekeyfuzz", "0%"),
-        .. Soft is null ? [] : ((string, string)[])[($"margin{Unit}", $"{Hard - Soft}")],
-    ];
+        [(Unit == "time" ? "lifetime" : $"life{Unit}", $"{Hard}"), ("rekey", "yes"), ("rekeyfuzz", "0%"), ($"margin{Unit}", $"{Hard - (Soft ?? 0)}")];
 
     /// <inheritdoc/>
     public override string ToString() => $"{Unit} {(Soft is null ? "hard" : "soft")}";
