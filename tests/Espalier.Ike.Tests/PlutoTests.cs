@@ -29,7 +29,7 @@ public sealed class PlutoTests : IDisposable
         }
         else
         {
-            Wait.Until(() => sun.Children().Count == 1, () => $"the tunnel comes up\n{moon.Pluto.Process.Printed}", 20);
+            AwaitTunnel(moon.Pluto, sun);
         }
 
         moon.Host.Sh("ping -c 3 -i 0.05 -W 2 -I 10.1.0.1 10.2.0.1").Expect();
@@ -50,7 +50,7 @@ public sealed class PlutoTests : IDisposable
     public void Pluto_OverBothIpVersionsWithAndWithoutUdp_CarriesPingAndTcpBothWays(bool ipv6, bool udp)
     {
         var (moon, sun, wire) = Start("start", peerInitiates: false, ipv6, udp);
-        Wait.Until(() => sun.Children().Count == 1, () => $"the tunnel comes up\n{moon.Pluto.Process.Printed}", 20);
+        AwaitTunnel(moon.Pluto, sun);
 
         moon.Host.Sh("ping -c 3 -i 0.05 -W 2 -I 10.1.0.1 10.2.0.1").Expect();
         sun.Host.Sh("ping -c 3 -i 0.05 -W 2 -I 10.2.0.1 10.1.0.1").Expect();
@@ -65,7 +65,7 @@ public sealed class PlutoTests : IDisposable
     public void Pluto_RekeysOfEitherSide_NoPingIsLost(bool udp)
     {
         var (moon, sun, _) = Start("start", peerInitiates: false, udp: udp);
-        Wait.Until(() => sun.Children().Count == 1, () => $"the tunnel comes up\n{moon.Pluto.Process.Printed}", 20);
+        AwaitTunnel(moon.Pluto, sun);
         using var pings = new PingFlow(moon.Host, "10.2.0.1", "10.1.0.1");
         pings.AwaitAnswers(20);
 
@@ -86,6 +86,10 @@ public sealed class PlutoTests : IDisposable
             _owned[i].Dispose();
         }
     }
+
+    // Of the two the initiator is the last to install its policies; without them packets go in clear.
+    private static void AwaitTunnel(Pluto pluto, Charon sun) => Wait.Until(
+        () => sun.Children().Count == 1 && pluto.Traffic.Contains("type=ESP", StringComparison.Ordinal), () => $"the tunnel comes up\n{pluto.Process.Printed}", 20);
 
     private ((NetworkNamespace Host, Pluto Pluto) Moon, Charon Sun, WireTap Wire) Start(string auto, bool peerInitiates, bool ipv6 = false, bool udp = true)
     {

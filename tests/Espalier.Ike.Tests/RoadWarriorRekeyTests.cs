@@ -39,7 +39,7 @@ public sealed class RoadWarriorRekeyTests
     [InlineData(Road.AlgoAndClient)]
     public void Rekey_OfIkeByAlgosServer_NoPingIsLost(Road road)
     {
-        // Two seconds before its end; Algo itself leaves rekeying to the clients.
+        // After three seconds; Algo itself leaves rekeying to the clients.
         using var tunnel = new RoadTunnel(road, new RoadSettings { IpsecConf = [("ikelifetime", "60s"), ("lifetime", "3h"), ("margintime", "57s"), ("rekeyfuzz", "0%"), ("rekey", "yes"), ("reauth", "no")] });
         string first = tunnel.Client.Sa().UniqueId, child = tunnel.Client.Child().SpiIn;
         using var pings = tunnel.StartPings();
