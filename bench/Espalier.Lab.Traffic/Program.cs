@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using System.Text.Json;
@@ -6,7 +7,8 @@ using System.Text.Json.Serialization.Metadata;
 using Espalier.Lab.Traffic;
 
 // The lab's generator and sink: one action a process, one JSON object on standard output as its result. What listens prints its port first;
-// `udp-sink` and `echo` go on until standard input ends, so that they never outlive the lab.
+// `udp-sink` and `echo` go on until standard input ends, so that they never outlive the lab; a line with the number of datagrams that were sent ends
+// `udp-sink` as soon as they are all there.
 var from = new Option<string>("--from") { Description = "Local address.", Required = true };
 var to = new Option<string>("--to") { Description = "Remote ADDRESS:PORT.", Required = true };
 var at = new Option<string>("--at") { Description = "Local address to listen on.", Required = true };
@@ -54,13 +56,17 @@ void Ready(Socket socket) => Print(new Listening(((IPEndPoint)socket.LocalEndPoi
 IPAddress Address(ParseResult r, Option<string> option) => IPAddress.Parse(r.GetValue(option)!);
 IPEndPoint Remote(ParseResult r) => IPEndPoint.Parse(r.GetValue(to)!);
 
-CancellationToken EndOfInput()
+CancellationToken EndOfInput(Action<long>? number = null)
 {
     var end = new CancellationTokenSource();
     new Thread(() =>
     {
-        while (Console.In.Read() >= 0)
+        while (Console.In.ReadLine() is { } line)
         {
+            if (long.TryParse(line, CultureInfo.InvariantCulture, out long value))
+            {
+                number?.Invoke(value);
+            }
         }
 
         end.Cancel();
@@ -77,7 +83,9 @@ var root = new RootCommand("Generator and sink of the Espalier lab. Started by t
     {
         using var socket = Udp.Open(Address(r, at));
         Ready(socket);
-        Print(Udp.Sink(socket, r.GetValue(warmUp), r.GetValue(seconds), EndOfInput()), ResultJson.Default.UdpReceived);
+        long sent = long.MaxValue;
+        var ended = EndOfInput(number => Interlocked.Exchange(ref sent, number));
+        Print(Udp.Sink(socket, r.GetValue(warmUp), r.GetValue(seconds), () => Interlocked.Read(ref sent), ended), ResultJson.Default.UdpReceived);
     }),
     Action("tcp-send", "Sends streams.", [from, to, streams, seconds], r =>
         Print(Tcp.Send(Address(r, from), Remote(r), r.GetValue(streams), r.GetValue(seconds)), ResultJson.Default.TcpSent)),

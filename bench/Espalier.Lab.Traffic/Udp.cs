@@ -50,17 +50,18 @@ internal static class Udp
     }
 
     /// <summary>
-    /// Counts until <paramref name="ended"/>. The window of <paramref name="seconds"/> begins <paramref name="warmUp"/> after the first datagram.
+    /// Counts until <paramref name="ended"/>, or until all that were <paramref name="sent"/> are there and the window has passed. The window of
+    /// <paramref name="seconds"/> begins <paramref name="warmUp"/> after the first datagram.
     /// </summary>
-    internal static UdpReceived Sink(Socket socket, double warmUp, double seconds, CancellationToken ended)
+    internal static UdpReceived Sink(Socket socket, double warmUp, double seconds, Func<long> sent, CancellationToken ended)
     {
-        socket.ReceiveTimeout = 100;
+        socket.ReceiveTimeout = 20;
         var batch = new MessageBatch(2048);
         long packets = 0, bytes = 0, reordered = 0, next = 0, atStart = 0, inWindow = 0;
         double start = double.PositiveInfinity, windowed = 0;
         ProcessorTicks before = Processor.Read(), processor = new(0, 0, 0);
         bool measuring = false, measured = false;
-        while (!ended.IsCancellationRequested)
+        while (!ended.IsCancellationRequested && !(measured && packets >= sent()))
         {
             int count = batch.Receive(socket);
             double now = Clock.Now;

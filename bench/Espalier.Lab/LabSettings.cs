@@ -29,7 +29,7 @@ internal sealed record LabSettings(
     public static LabSettings FullProfile(int seed) => new(true, null, 10, 1, seed, 1000, 4 << 20, "none", 2, 10, 1.03) { EveryVariant = true };
 
     /// <summary>The profile of `run`: every experiment within half an hour.</summary>
-    public static LabSettings ShortProfile(int seed) => new(false, null, 2, 0.5, seed, 1000, 4 << 20, "none", 0.7, 1.5, 1.2);
+    public static LabSettings ShortProfile(int seed) => new(false, null, 2, 0.5, seed, 1000, 4 << 20, "none", 0.5, 1.5, 1.2);
 
     /// <summary>Processors of moon and of sun, as taskset takes them; null = any.</summary>
     [System.Text.Json.Serialization.JsonIgnore]

@@ -2,6 +2,19 @@ using Espalier.Lab.Subjects;
 
 namespace Espalier.Lab.Experiments;
 
+/// <summary>Which variants of a subject take part where nobody names them.</summary>
+internal enum Variants
+{
+    /// <summary>The first of each subject: variants do not differ in what is measured.</summary>
+    First,
+
+    /// <summary>Those that claims and goals are about.</summary>
+    Main,
+
+    /// <summary>All.</summary>
+    All,
+}
+
 /// <summary>Something to measure on every subject.</summary>
 internal abstract class Experiment
 {
@@ -23,8 +36,8 @@ internal abstract class Experiment
     /// <summary>Whether it says anything about a subject.</summary>
     public virtual bool Applies(Subject subject) => true;
 
-    /// <summary>Whether variants of a subject differ in what it measures.</summary>
-    public virtual bool TellsVariants => false;
+    /// <summary>Which variants of a subject the short profile takes.</summary>
+    public virtual Variants Tells => Variants.First;
 
     /// <summary>Whether the subject is started before; the others start it themselves, with limits of their own.</summary>
     public virtual bool StartsSubject => true;

@@ -55,8 +55,7 @@ internal sealed class LabRun(ResultFile results, IReadOnlyList<Experiment> exper
         foreach (var experiment in experiments)
         {
             var random = new Random(results.Seed);
-            var taking = subjects.Where(experiment.Applies);
-            Subject[] order = [.. results.Settings.EveryVariant || experiment.TellsVariants ? taking : taking.DistinctBy(subject => subject.Name)];
+            Subject[] order = [.. Taking(experiment)];
             for (int alternation = 0; alternation < Repeat(experiment); alternation++)
             {
                 random.Shuffle(order);
@@ -66,6 +65,17 @@ internal sealed class LabRun(ResultFile results, IReadOnlyList<Experiment> exper
                 }
             }
         }
+    }
+
+    private IEnumerable<Subject> Taking(Experiment experiment)
+    {
+        var taking = subjects.Where(experiment.Applies);
+        return (results.Settings.EveryVariant ? Variants.All : experiment.Tells) switch
+        {
+            Variants.First => taking.DistinctBy(subject => subject.Name),
+            Variants.Main => taking.Where(subject => subject.IsMain),
+            _ => taking,
+        };
     }
 
     private async Task RunAsync(Turn turn, CancellationToken cancellation)

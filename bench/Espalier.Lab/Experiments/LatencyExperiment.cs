@@ -27,7 +27,7 @@ internal sealed class LatencyExperiment : Experiment
     public override int Repeat(LabSettings settings) => settings.Full ? 9 : 1;
 
     /// <inheritdoc/>
-    public override bool TellsVariants => true;
+    public override Variants Tells => Variants.Main;
 
     /// <inheritdoc/>
     public override double EstimateSeconds(LabSettings settings, Subject subject) => (2 * Length(settings)) + 3;

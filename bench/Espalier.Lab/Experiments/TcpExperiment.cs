@@ -20,7 +20,7 @@ internal sealed class TcpExperiment : Experiment
     public override string Description => "throughput of one TCP stream, and of four streams each way at once; processor seconds for a gigabyte";
 
     /// <inheritdoc/>
-    public override bool TellsVariants => true;
+    public override Variants Tells => Variants.All;
 
     /// <inheritdoc/>
     public override double EstimateSeconds(LabSettings settings, Subject subject) => 2 * (settings.Seconds + settings.WarmUp + 0.6);

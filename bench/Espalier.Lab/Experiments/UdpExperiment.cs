@@ -25,24 +25,32 @@ internal sealed class UdpExperiment : Experiment
     public override int Repeat(LabSettings settings) => settings.Full ? 9 : 1;
 
     /// <inheritdoc/>
-    public override bool TellsVariants => true;
+    public override Variants Tells => Variants.Main;
 
     /// <inheritdoc/>
     public override double EstimateSeconds(LabSettings settings, Subject subject)
     {
-        // Of three searches with shared trials: up to the rate, between, and two confirmations each.
-        double steps = 7 + (2 * Math.Log2(Math.Log(2) / Math.Log(settings.Resolution)));
-        return _sizes.Length * ((steps * (settings.TrialSeconds + settings.Grace + 0.2)) + (6 * (settings.ConfirmSeconds + settings.Grace + 0.2)) + settings.Seconds + settings.WarmUp + 1);
+        // As counted in runs: of three searches with shared trials, four that pass on the way up; two at each step between and two at the end that
+        // lose something, so that their grace passes and the daemons must rest; and five that confirm.
+        double lossy = 2 + (2 * Math.Log2(Math.Log(2) / Math.Log(settings.Resolution)));
+        double search = (4 * (settings.TrialSeconds + 0.15)) + (lossy * (settings.TrialSeconds + settings.Grace + 0.25)) + (5 * (settings.ConfirmSeconds + 0.3));
+        return _sizes.Length * (search + settings.Seconds + settings.WarmUp + settings.Grace + 1);
     }
 
     /// <inheritdoc/>
     public override async Task RunAsync(Trial trial, CancellationToken cancellation)
     {
-        foreach (int size in _sizes)
+        double[] zeroLoss = new double[_sizes.Length];
+        for (int i = 0; i < _sizes.Length; i++)
         {
-            double zeroLoss = await SearchAsync(trial, size).ConfigureAwait(false);
-            await FloodAsync(trial, size, zeroLoss).ConfigureAwait(false);
+            zeroLoss[i] = await SearchAsync(trial, _sizes[i]).ConfigureAwait(false);
+        }
+
+        // Last, because what an unbounded queue keeps of a flood takes long to drain.
+        for (int i = 0; i < _sizes.Length; i++)
+        {
             await trial.RestAsync().ConfigureAwait(false);
+            await FloodAsync(trial, _sizes[i], zeroLoss[i]).ConfigureAwait(false);
         }
     }
 

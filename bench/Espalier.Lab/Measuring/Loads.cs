@@ -22,8 +22,7 @@ internal sealed class Loads(Testbed bed, TimeSpan grace, CancellationToken cance
         await using var sink = await ListenerAsync(bed.Sun, "udp-sink", "--at", bed.Sun.Inner, "--warm-up", Text(warmUp), "--seconds", Text(seconds - warmUp)).ConfigureAwait(false);
         var sent = await RunAsync<UdpSent>(
             bed.Moon, seconds, "udp-send", "--from", bed.Moon.Inner, "--to", $"{bed.Sun.Inner}:{sink.Port}", "--size", Text(size), "--rate", Text(rate), "--seconds", Text(seconds)).ConfigureAwait(false);
-        await Task.Delay(grace, cancellation).ConfigureAwait(false);
-        return new UdpLoad(sent, await sink.EndAsync<UdpReceived>(_patience, cancellation).ConfigureAwait(false));
+        return new UdpLoad(sent, await sink.EndAsync<UdpReceived>(sent.Packets, grace, _patience, cancellation).ConfigureAwait(false));
     }
 
     /// <summary>TCP streams from moon to sun, with <paramref name="bothWays"/> as many back; what came in the window, by direction.</summary>
@@ -105,11 +104,23 @@ internal sealed class Loads(Testbed bed, TimeSpan grace, CancellationToken cance
     {
         public int Port => port;
 
-        /// <summary>Closes its standard input, which ends it, and takes the result.</summary>
-        public Task<T> EndAsync<T>(TimeSpan patience, CancellationToken cancellation)
+        /// <summary>Tells it how many datagrams were sent: it ends when all are there, at the latest after <paramref name="grace"/>. Takes the result.</summary>
+        public async Task<T> EndAsync<T>(long sent, TimeSpan grace, TimeSpan patience, CancellationToken cancellation)
         {
+            try
+            {
+                await process.StandardInput.WriteLineAsync(sent.ToString(CultureInfo.InvariantCulture)).ConfigureAwait(false);
+                await process.StandardInput.FlushAsync(cancellation).ConfigureAwait(false);
+            }
+            catch (IOException)
+            {
+                // It has ended: its result, or that there is none, says so.
+            }
+
+            var result = ResultAsync<T>(grace + patience, cancellation);
+            await Task.WhenAny(result, Task.Delay(grace, cancellation)).ConfigureAwait(false);
             process.StandardInput.Close();
-            return ResultAsync<T>(patience, cancellation);
+            return await result.ConfigureAwait(false);
         }
 
         /// <summary>Waits for its result.</summary>

@@ -8,10 +8,13 @@ namespace Espalier.Lab.Measuring;
 /// <param name="Received">Packets that arrived.</param>
 internal sealed record RateTrial(double Rate, double Seconds, long Scheduled, long Sent, long Received)
 {
-    private const double FullSchedule = 0.999;
+    private const double FullSchedule = 0.999, HalfHearted = 0.9;
 
     /// <summary>True if the generator did not keep its schedule: the trial says nothing.</summary>
     public bool IsVoid => Sent < Scheduled * FullSchedule;
+
+    /// <summary>True if the generator was far from its schedule, so that little is to be hoped of another try.</summary>
+    public bool IsFarOff => Sent < Scheduled * HalfHearted;
 
     /// <summary>Share of the sent packets that did not arrive.</summary>
     public double Loss => Sent == 0 ? 1 : Math.Max(0, (double)(Sent - Received) / Sent);
@@ -36,11 +39,16 @@ internal sealed record RateSearchOptions(double Start, double Resolution, double
 /// <summary>
 /// Search of the highest rate at which no more than a share of the packets is lost, after RFC 2544 §26.1. Rates lie on a geometric grid. From the
 /// start it doubles up or halves down until one passes and a higher one fails, halves between them, and confirms the end by longer trials, going down
-/// a step, then two, four, and halving up again where they fail. A rate passes if two of three trials pass. Trials are remembered: a second search by another share uses them again.
+/// a step, then two, four, and halving up again where they fail. A rate passes if two of three trials pass. Trials are remembered: a second
+/// search by another share uses them again, and looks only below what has failed it.
 /// </summary>
 internal sealed class RateSearch(RateSearchOptions options, Func<double, double, Task<RateTrial>> run)
 {
     private const int VoidTrials = 3, Votes = 2;
+
+    /// <summary>A trial that lost more has no need of a second to turn the search back.</summary>
+    private const double Hopeless = 0.2;
+
     private readonly Dictionary<(int Step, double Seconds), List<RateTrial>> _trials = [];
     private readonly HashSet<int> _beyondGenerator = [];
 
@@ -59,7 +67,7 @@ internal sealed class RateSearch(RateSearchOptions options, Func<double, double,
         int failed;
         if (await MayPassAsync(passed, share).ConfigureAwait(false))
         {
-            for (failed = passed + span; failed <= highest && await MayPassAsync(failed, share).ConfigureAwait(false); failed += span)
+            for (failed = Next(passed, span, share); failed <= highest && await MayPassAsync(failed, share).ConfigureAwait(false); failed = Next(passed, span, share))
             {
                 passed = failed;
             }
@@ -82,6 +90,10 @@ internal sealed class RateSearch(RateSearchOptions options, Func<double, double,
         passed = await ConfirmAsync(passed, lowest, span, share).ConfigureAwait(false);
         return new RateFinding(passed > lowest ? Rate(passed) : 0, _beyondGenerator.Contains(passed + 1));
     }
+
+    // Twice the rate, or the next that is known to fail.
+    private int Next(int step, int span, double share) => _trials.Where(tried => tried.Key.Step > step && tried.Key.Seconds == options.TrialSeconds && Verdict(tried.Value, share, 1) == false)
+        .Select(tried => tried.Key.Step).Concat(_beyondGenerator.Where(beyond => beyond > step)).Append(step + span).Min();
 
     // Down by a step, two, four until longer trials pass, then halving up again to the highest that does.
     private async Task<int> ConfirmAsync(int passed, int lowest, int span, double share)
@@ -121,11 +133,9 @@ internal sealed class RateSearch(RateSearchOptions options, Func<double, double,
 
         while (true)
         {
-            int good = trials.Count(trial => trial.Loss <= share);
-            int bad = trials.Count - good;
-            if ((good >= votes && bad == 0) || good >= Votes || bad >= Votes)
+            if (Verdict(trials, share, votes) is { } passes)
             {
-                return good > bad;
+                return passes;
             }
 
             if (await TryAsync(step, seconds).ConfigureAwait(false) is not { } trial)
@@ -136,6 +146,15 @@ internal sealed class RateSearch(RateSearchOptions options, Func<double, double,
 
             trials.Add(trial);
         }
+    }
+
+    // Null: not enough trials yet.
+    private static bool? Verdict(List<RateTrial> trials, double share, int votes)
+    {
+        int good = trials.Count(trial => trial.Loss <= share);
+        int bad = trials.Count - good;
+        bool hopeless = votes < Votes && good == 0 && trials.Exists(trial => trial.Loss > Hopeless);
+        return (good >= votes && bad == 0) || good >= Votes || bad >= Votes || hopeless ? good > bad : null;
     }
 
     private async Task<RateTrial?> TryAsync(int step, double seconds)
@@ -149,6 +168,10 @@ internal sealed class RateSearch(RateSearchOptions options, Func<double, double,
             }
 
             Voided++;
+            if (trial.IsFarOff && attempt > 0)
+            {
+                break;
+            }
         }
 
         return null;

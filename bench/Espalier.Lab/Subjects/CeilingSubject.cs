@@ -11,6 +11,9 @@ internal sealed class CeilingSubject(string variant) : Subject("ceiling", varian
     public override string Crypto => Variant.StartsWith("gcm", StringComparison.Ordinal) ? "gcm" : "none";
 
     /// <inheritdoc/>
+    public override bool IsMain => Variant == "gcm";
+
+    /// <inheritdoc/>
     public override async Task<string?> WhatIsMissingAsync(CancellationToken cancellation)
     {
         if (!Shell.Has("make") || !Shell.Has("gcc") || !File.Exists("/usr/include/intel-ipsec-mb.h"))

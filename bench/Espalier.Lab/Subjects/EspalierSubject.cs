@@ -18,6 +18,9 @@ internal sealed class EspalierSubject(string variant) : Subject("espalier", vari
     private string Program => Variant == Jit ? LabProcess.Daemon : Published.Espalier;
 
     /// <inheritdoc/>
+    public override bool IsMain => Variant is "system" or "ipsec-mb";
+
+    /// <inheritdoc/>
     public override bool Scales => true;
 
     /// <summary>The crypto engines that the published program offers; only `system` where it has no choice.</summary>

@@ -22,6 +22,9 @@ internal abstract class Subject(string name, string variant)
     /// <summary>The crypto that it does, for comparing with the ceiling of the same: gcm or none.</summary>
     public virtual string Crypto => "gcm";
 
+    /// <summary>Whether it is a variant that claims and goals are about; the others only say what a choice costs.</summary>
+    public virtual bool IsMain => true;
+
     /// <summary>Null if it is here, else what is missing and the command that brings it, in one line.</summary>
     public abstract Task<string?> WhatIsMissingAsync(CancellationToken cancellation);
 
