@@ -23,8 +23,11 @@ internal sealed record TcpSent(long Bytes, double Seconds);
 /// <summary>Round trips in microseconds, by probe, from the scheduled moment; null = lost.</summary>
 internal sealed record Probed(double?[] Microseconds);
 
-/// <summary>How late a thread with a period of 1 ms was woken, in microseconds, and how long it took to start a program, in milliseconds.</summary>
-internal sealed record Bystander(double P50, double P99, double Maximum, double[] WorstByTenth, double[] ProgramMilliseconds);
+/// <summary>
+/// How late a thread with a period of 1 ms was woken, in microseconds; how long it took to start a program, in milliseconds; and a byte to another thread
+/// and back over TCP on loopback, as a key pressed in a remote shell, in microseconds from the moment it was due.
+/// </summary>
+internal sealed record Bystander(double P50, double P99, double Maximum, double[] WorstByTenth, double[] ProgramMilliseconds, double[] RoundTripMicroseconds);
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
 [JsonSerializable(typeof(Listening))]

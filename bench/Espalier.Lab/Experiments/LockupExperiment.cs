@@ -20,7 +20,7 @@ internal sealed class LockupExperiment : Experiment
     public override string Sentence => "It locks up the whole host.";
 
     /// <inheritdoc/>
-    public override string Description => "during a flood without limits: how late a thread with a period of 1 ms is woken, how long a program takes to start, free memory, memory pressure";
+    public override string Description => "during a flood without limits: how late a thread with a period of 1 ms is woken, how long a program takes to start, how long a key pressed in a remote shell takes to come back, free memory, memory pressure";
 
     /// <inheritdoc/>
     public override int Repeat(LabSettings settings) => settings.Full ? 9 : 1;
@@ -69,6 +69,10 @@ internal sealed class LockupExperiment : Experiment
         trial.Record($"{load}, delay 99 %", "µs", felt.P99);
         trial.Record($"{load}, delay worst", "µs", felt.Maximum);
         trial.Record($"{load}, program start", "ms", SampleStatistics.Median(felt.ProgramMilliseconds), ("worst", felt.ProgramMilliseconds.Max()));
+        foreach (var (name, share) in ((string, double)[])[("median", 0.5), ("99 %", 0.99), ("worst", 1)])
+        {
+            trial.Record($"{load}, key round trip {name}", "µs", SampleStatistics.Percentile(felt.RoundTripMicroseconds, share), ("keys", felt.RoundTripMicroseconds.Length), ("over", "TCP on loopback, a byte each 10 ms"));
+        }
     }
 
     private static double Available() => Field("/proc/meminfo", "MemAvailable:") * 1024.0;

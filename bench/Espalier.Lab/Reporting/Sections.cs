@@ -23,6 +23,7 @@ internal static class Sections
         Section("C3", "That crashes the charon daemon.", Verdicts.Crash(f), []),
         Section("C4", "It locks up the whole host.", Verdicts.Lockup(f), ["lockup"],
             Bars(f, "lockup", "flood, delay 99 %", "How late a thread is woken during a flood, 99th percentile"),
+            Bars(f, "lockup", "flood, key round trip 99 %", "A key pressed in a remote shell and back during a flood, 99th percentile"),
             Bars(f, "lockup", "flood, program start", "Time to start a program during a flood, median"),
             Lines(f, "lockup", "flood, free memory", "Free memory of the host during a flood", "time, s", "MB", logX: false, logY: false)),
         Section("C5", "Its code is less scrutinised than the kernel's and adds complexity.", Verdicts.Surface(f), ["surface"],

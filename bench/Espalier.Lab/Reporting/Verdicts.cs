@@ -64,8 +64,9 @@ internal static class Verdicts
 
         const double locked = 100_000; // µs
         string memory = Value(f, Theirs, "lockup", "flood, free memory lost") is { } lost ? $"; {Number(lost)} MB of free memory went" : "";
+        string keys = Value(f, Theirs, "lockup", "flood, key round trip 99 %") is { } key ? $", a key pressed came back within {Number(key / 1000)} ms in 99 % of cases" : "";
         string others = Value(f, "direct", "lockup", "flood, delay 99 %") is { } none ? $" (without a tunnel {Number(none / 1000)} ms)" : "";
-        string text = $"A thread was woken at most {Number(delay / 1000)} ms late in 99 % of cases{others}, a program started in {Number(start)} ms{memory}.";
+        string text = $"A thread was woken at most {Number(delay / 1000)} ms late in 99 % of cases{others}, a program started in {Number(start)} ms{keys}{memory}.";
         return new(delay > locked || start > 1000 ? "holds" : "does not hold within the cap", text);
     }
 
