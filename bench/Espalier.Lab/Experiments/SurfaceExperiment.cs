@@ -4,7 +4,7 @@ using Espalier.Lab.Subjects;
 
 namespace Espalier.Lab.Experiments;
 
-/// <summary>How much there is to scrutinise, read from the running daemon and, of ours, from the source.</summary>
+/// <summary>How much there is to scrutinise, read from the running daemon and from the sources.</summary>
 internal sealed class SurfaceExperiment : Experiment
 {
     /// <inheritdoc/>
@@ -17,7 +17,7 @@ internal sealed class SurfaceExperiment : Experiment
     public override string Sentence => "Its code is less scrutinised than the kernel's and adds complexity.";
 
     /// <inheritdoc/>
-    public override string Description => "of the running daemon: shared libraries, mapped code, threads, capabilities, kinds of system calls under load; lines of our source by part";
+    public override string Description => "of the running daemon: shared libraries, mapped code, threads, capabilities, kinds of system calls under load; of the sources: lines by part, dependencies, fuzz targets and hours, random cases of the tests";
 
     /// <inheritdoc/>
     public override int Repeat(LabSettings settings) => 1;
@@ -26,7 +26,7 @@ internal sealed class SurfaceExperiment : Experiment
     public override bool Applies(Subject subject) => subject.HasProcesses && subject.Name != "ceiling";
 
     /// <inheritdoc/>
-    public override double EstimateSeconds(LabSettings settings, Subject subject) => 3;
+    public override double EstimateSeconds(LabSettings settings, Subject subject) => subject.Name == "libipsec" ? 15 : 3;
 
     /// <inheritdoc/>
     public override async Task RunAsync(Trial trial, CancellationToken cancellation)
@@ -45,7 +45,11 @@ internal sealed class SurfaceExperiment : Experiment
         await SystemCallsAsync(trial, process, cancellation).ConfigureAwait(false);
         if (trial.Subject is EspalierSubject)
         {
-            SourceLines(trial);
+            SourceSurface.Espalier(trial);
+        }
+        else if (trial.Subject is LibipsecSubject)
+        {
+            await SourceSurface.StrongswanAsync(trial, cancellation).ConfigureAwait(false);
         }
     }
 
@@ -73,15 +77,6 @@ internal sealed class SurfaceExperiment : Experiment
         }
 
         trial.Record("kinds of system calls under load", "1", calls.Length, ("names", string.Join(' ', calls.Order())));
-    }
-
-    private static void SourceLines(Trial trial)
-    {
-        foreach (string project in Directory.EnumerateDirectories(Path.Combine(Published.Root, "src")).Order())
-        {
-            int lines = Directory.EnumerateFiles(project, "*.cs", SearchOption.AllDirectories).Sum(file => File.ReadLines(file).Count(line => line.Trim() is { Length: > 0 } text && !text.StartsWith("//", StringComparison.Ordinal)));
-            trial.Record($"source lines, {Path.GetFileName(project)}", "1", lines, ("counted", "lines that are neither empty nor comment"));
-        }
     }
 
     private static long Length(string[] fields)

@@ -64,6 +64,13 @@ internal static class HtmlReport
             Table(page, results, experiment);
         }
 
+        if (section.Notes.Count > 0)
+        {
+            page.Append("<details><summary>What was counted, by name</summary><div class=\"wide\"><table class=\"text\"><tbody>");
+            page.AppendJoin("", section.Notes.Select(n => $"<tr><th scope=\"row\">{Svg.Text(n.Metric)}</th><td>{Svg.Text(n.Label)}</td><td>{Svg.Text(n.Text)}</td></tr>"));
+            page.Append("</tbody></table></div></details>");
+        }
+
         page.Append($"<h3>Again</h3><pre>{Svg.Text(section.Command)}</pre></section>");
     }
 
@@ -80,7 +87,7 @@ internal static class HtmlReport
         page.AppendJoin("", labels.Select(label => $"<th scope=\"col\">{Svg.Text(label)}</th>")).Append("</tr></thead><tbody>");
         foreach (var metric in metrics.GroupBy(m => (m.Metric, m.Unit)))
         {
-            page.Append($"<tr><th scope=\"row\">{Svg.Text($"{metric.Key.Metric}, {metric.Key.Unit}")}</th>");
+            page.Append($"<tr><th scope=\"row\">{Svg.Text(ResultTables.Name(metric.Key.Metric, metric.Key.Unit))}</th>");
             page.AppendJoin("", labels.Select(label => $"<td>{Cell(metric.FirstOrDefault(m => m.Label == label), results.Seed)}</td>")).Append("</tr>");
         }
 
@@ -96,8 +103,8 @@ internal static class HtmlReport
 
         var estimate = SampleStatistics.MedianOf(m.Present, seed);
         return estimate is { Low: { } low, High: { } high }
-            ? $"{ResultTables.Number(value)}<br><span class=\"soft\">{ResultTables.Number(low)} … {ResultTables.Number(high)}</span>"
-            : ResultTables.Number(value);
+            ? $"{ResultTables.Number(value, m.Unit)}<br><span class=\"soft\">{ResultTables.Number(low)} … {ResultTables.Number(high)}</span>"
+            : ResultTables.Number(value, m.Unit);
     }
 
     private static void Goals(StringBuilder page, ResultFile results)

@@ -33,6 +33,11 @@ internal static class MarkdownReport
             {
                 Table(text, results, experiment);
             }
+
+            if (section.Notes.Count > 0)
+            {
+                text.Append("\n| counted | | by name |\n| --- | --- | --- |\n").AppendJoin("", section.Notes.Select(note => Row(note.Metric, note.Label, note.Text) + "\n"));
+            }
         }
 
         if (results.Failures.Count > 0)
@@ -59,11 +64,11 @@ internal static class MarkdownReport
         text.AppendLine().AppendLine(Row([experiment, .. labels])).AppendLine(Row([.. labels.Select(_ => "---:").Prepend("---")]));
         foreach (var metric in metrics.GroupBy(m => (m.Metric, m.Unit)))
         {
-            text.AppendLine(Row([$"{metric.Key.Metric}, {metric.Key.Unit}", .. labels.Select(label => Cell(metric.FirstOrDefault(m => m.Label == label)))]));
+            text.AppendLine(Row([ResultTables.Name(metric.Key.Metric, metric.Key.Unit), .. labels.Select(label => Cell(metric.FirstOrDefault(m => m.Label == label)))]));
         }
     }
 
-    private static string Cell(Measurement? m) => m?.Value is { } value ? ResultTables.Number(value) : "–";
+    private static string Cell(Measurement? m) => m?.Value is { } value ? ResultTables.Number(value, m.Unit) : "–";
 
     private static string Row(params string[] cells) => $"| {string.Join(" | ", cells.Select(cell => cell.Replace("|", "\\|", StringComparison.Ordinal)))} |";
 }

@@ -8,7 +8,7 @@ namespace Espalier.Lab.Reporting;
 /// <summary>Prints results as tables: for each metric a row a subject, and the goals.</summary>
 internal static class ResultTables
 {
-    private const string Reference = "libipsec";
+    private const string Reference = "libipsec", Count = "1";
 
     /// <summary>Prints all.</summary>
     public static void Print(IAnsiConsole console, ResultFile results)
@@ -41,6 +41,12 @@ internal static class ResultTables
         _ => value.ToString("0.00", CultureInfo.InvariantCulture),
     };
 
+    /// <summary>A number in its unit's way: counts are whole.</summary>
+    public static string Number(double value, string unit) => unit == Count && double.IsInteger(value) ? value.ToString("N0", CultureInfo.InvariantCulture) : Number(value);
+
+    /// <summary>A metric with its unit; counts have none.</summary>
+    public static string Name(string metric, string unit) => unit == Count ? metric : $"{metric}, {unit}";
+
     private static Table Measured(ResultFile results, string experiment, Measurement[] measurements)
     {
         var table = new Table().RoundedBorder().Title(experiment).AddColumns("measure", "subject");
@@ -51,14 +57,14 @@ internal static class ResultTables
 
         foreach (var metric in measurements.GroupBy(m => (m.Metric, m.Unit)))
         {
-            string name = $"{metric.Key.Metric}, {metric.Key.Unit}";
+            string name = Name(metric.Key.Metric, metric.Key.Unit);
             var reference = metric.FirstOrDefault(m => m.Subject == Reference);
             foreach (var m in metric.OrderBy(m => results.Subjects.IndexOf(m.Label)))
             {
                 double[] present = m.Present;
                 var ratio = reference is null || m == reference ? null : SampleStatistics.PairedRatio(m.Samples, reference.Samples, results.Seed);
                 table.AddRow(
-                    Markup.Escape(name), Markup.Escape(m.Label), m.Value is { } value ? Number(value) : "–",
+                    Markup.Escape(name), Markup.Escape(m.Label), m.Value is { } value ? Number(value, m.Unit) : "–",
                     present.Length < 2 ? "" : $"{Number(present.Min())} … {Number(present.Max())}", ratio is null ? "" : $"{Number(ratio.Value)}×");
                 name = "";
             }

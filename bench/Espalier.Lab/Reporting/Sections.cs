@@ -6,8 +6,15 @@ namespace Espalier.Lab.Reporting;
 /// <summary>A picture; its text alternative is within.</summary>
 internal sealed record Figure(string Title, string Svg);
 
+/// <summary>Words that belong to a figure: what a subject's number counts.</summary>
+internal sealed record Note(string Metric, string Label, string Text);
+
 /// <summary>One claim: the sentence, what the data say, the pictures, the tables of its experiments and the command that repeats it.</summary>
-internal sealed record Section(string Claim, string Sentence, Verdict Verdict, IReadOnlyList<Figure> Figures, IReadOnlyList<string> Experiments, string Command);
+internal sealed record Section(string Claim, string Sentence, Verdict Verdict, IReadOnlyList<Figure> Figures, IReadOnlyList<string> Experiments, string Command)
+{
+    /// <summary>What the numbers of the section count, by name.</summary>
+    public IReadOnlyList<Note> Notes { get; init; } = [];
+}
 
 /// <summary>The sections of a report: for each claim what was measured of it.</summary>
 internal static class Sections
@@ -27,7 +34,7 @@ internal static class Sections
             Bars(f, "lockup", "flood, program start", "Time to start a program during a flood, median"),
             Lines(f, "lockup", "flood, free memory", "Free memory of the host during a flood", "time, s", "MB", logX: false, logY: false)),
         Section("C5", "Its code is less scrutinised than the kernel's and adds complexity.", Verdicts.Surface(f), ["surface"],
-            Bars(f, "surface", "code mapped", "Code mapped into the running daemon")),
+            Bars(f, "surface", "code mapped", "Code mapped into the running daemon")) with { Notes = Notes(f, "surface") },
         Section("C6", "It is slow.", Verdicts.Slow(f), ["tcp", "udp", "latency", "scale"],
             Bars(f, "tcp", "one stream", "TCP, one stream"),
             Bars(f, "tcp", "four streams both ways", "TCP, four streams each way at once"),
@@ -43,6 +50,10 @@ internal static class Sections
     private static Section Section(string claim, string sentence, Verdict verdict, string[] experiments, params Figure?[] figures) => new(
         claim, sentence, verdict, [.. figures.OfType<Figure>()], experiments,
         $"dotnet run -c Release --project bench/Espalier.Lab -- run {string.Join(' ', experiments.Length > 0 ? experiments : ["oom"])} --full");
+
+    private static Note[] Notes(ResultFile f, string experiment) => [.. f.Measurements.Where(m => m.Experiment == experiment)
+        .Select(m => new Note(m.Metric, m.Label, string.Join("; ", ((string[])["names", "user", "why"]).Where(key => !string.IsNullOrWhiteSpace(m.Parameters[key]?.ToString())).Select(key => $"{(key == "user" ? "user " : "")}{m.Parameters[key]}"))))
+        .Where(note => note.Text.Length > 0)];
 
     private static Figure? Bars(ResultFile f, string experiment, string metric, string title)
     {

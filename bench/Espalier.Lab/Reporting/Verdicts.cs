@@ -78,8 +78,13 @@ internal static class Verdicts
             return _unmeasured;
         }
 
-        string ours = Value(f, "espalier", "surface", "shared libraries") is { } own ? $" Espalier maps {Number(own)} and {Number(Value(f, "espalier", "surface", "code mapped") ?? 0)} MB." : "";
-        return new("a matter of judgement", $"charon with libipsec maps {Number(theirs)} shared libraries and {Number(Value(f, Theirs, "surface", "code mapped") ?? 0)} MB of code.{ours}");
+        string lines = Sum(f, Theirs, "source lines, ") is { } all and > 0
+            ? $" libipsec and its plugin are {Sum(f, Theirs, "source lines, libipsec") + Sum(f, Theirs, "source lines, kernel-libipsec"):N0} lines of code, with the libraries they stand on, all plugins counted, {all:N0};" +
+                $" {Value(f, Theirs, "surface", "fuzz targets of the ESP code") ?? 0:0} of {Value(f, Theirs, "surface", "fuzz targets in all") ?? 0:0} fuzz targets reach the ESP code."
+            : "";
+        string ours = Value(f, "espalier", "surface", "shared libraries") is { } own
+            ? $" Espalier maps {own:0} and {Number(Value(f, "espalier", "surface", "code mapped") ?? 0)} MB, is {Sum(f, "espalier", "source lines, "):N0} lines, and was fuzzed for {Value(f, "espalier", "surface", "fuzzing hours of the ESP code") ?? 0:0} hours." : "";
+        return new("a matter of judgement", $"charon with libipsec maps {theirs:0} shared libraries and {Number(Value(f, Theirs, "surface", "code mapped") ?? 0)} MB of code.{lines}{ours}");
     }
 
     /// <summary>C6: it is slow.</summary>
@@ -100,6 +105,10 @@ internal static class Verdicts
     private static double? Value(ResultFile f, string subject, string experiment, string metric) =>
         f.Measurements.Where(m => m.Subject == subject && m.Experiment == experiment && m.Metric == metric && (subject != "ceiling" || m.Variant.StartsWith("gcm", StringComparison.Ordinal)))
             .Select(m => m.Value).Max();
+
+    // Counted once, whatever the variant.
+    private static double Sum(ResultFile f, string subject, string begin) =>
+        f.Measurements.Where(m => m.Subject == subject && m.Experiment == "surface" && m.Metric.StartsWith(begin, StringComparison.Ordinal)).DistinctBy(m => m.Metric).Sum(m => m.Value ?? 0);
 
     private static double? Worst(ResultFile f, string subject, string experiment, string begin, string end) =>
         f.Measurements.Where(m => m.Subject == subject && m.Experiment == experiment && m.Metric.StartsWith(begin, StringComparison.Ordinal) && m.Metric.EndsWith(end, StringComparison.Ordinal))
