@@ -19,7 +19,8 @@ var root = new RootCommand("The Espalier lab: what IPsec in userland costs, meas
 var parsed = root.Parse(args);
 if (args.Length > 0 && parsed.Errors.Count > 0)
 {
-    Console.Error.WriteLine($"espalier-lab: {parsed.Errors[^1].Message.ReplaceLineEndings(" ")} (--help says more)");
+    string message = parsed.Errors[^1].Message.ReplaceLineEndings(" ").Split(" as expected type")[0]; // a type of .NET says nothing to users
+    Console.Error.WriteLine($"espalier-lab: {message} (--help says more)");
     return 2;
 }
 

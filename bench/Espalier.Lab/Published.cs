@@ -1,3 +1,4 @@
+using Espalier.Lab.Cli;
 using Espalier.Lab.Hosts;
 using Espalier.Lab.Net;
 
@@ -6,6 +7,9 @@ namespace Espalier.Lab;
 /// <summary>Our own programs as Native AOT publishes them.</summary>
 internal static class Published
 {
+    // With about how long it takes where it has to be compiled.
+    private static readonly (string Project, double Seconds)[] _publishing = [("src/Espalier", 60), ("bench/Espalier.Lab.Traffic", 25)];
+
     /// <summary>Top folder of the project.</summary>
     public static string Root { get; } = FindRoot();
 
@@ -19,14 +23,15 @@ internal static class Published
     public static string Command(string project) => $"dotnet publish {project} -c Release";
 
     /// <summary>Publishes both, so that what is measured is what stands in the source.</summary>
-    public static async Task PublishAsync(Action<string> say, CancellationToken cancellation)
+    public static Task PublishAsync(CancellationToken cancellation) => LabProgress.RunAsync(_publishing.Sum(project => project.Seconds), async progress =>
     {
-        foreach (string project in (string[])["src/Espalier", "bench/Espalier.Lab.Traffic"])
+        foreach (var (project, seconds) in _publishing)
         {
-            say($"publishing {project} (Native AOT)");
+            progress.Begin($"publishing {project} (Native AOT)", seconds);
             await Shell.RunAsync(["dotnet", "publish", Path.Combine(Root, project), "-c", "Release", "-v", "quiet", "-clp:NoSummary"], cancellation).ConfigureAwait(false);
+            progress.End();
         }
-    }
+    });
 
     private static string FindRoot()
     {

@@ -9,7 +9,8 @@ internal sealed class LabProgress
     private readonly ProgressTask? _bar;
     private readonly Stopwatch _clock = Stopwatch.StartNew();
     private readonly double _total;
-    private double _done, _step;
+    private double _done, _step, _began;
+    private string _text = "";
 
     private LabProgress(double total, ProgressTask? bar) => (_total, _bar) = (total, bar);
 
@@ -24,28 +25,41 @@ internal sealed class LabProgress
 
         await AnsiConsole.Progress().AutoClear(true)
             .Columns(new TaskDescriptionColumn(), new ProgressBarColumn(), new PercentageColumn(), new SpinnerColumn())
-            .StartAsync(context => work(new LabProgress(totalSeconds, context.AddTask("…", maxValue: totalSeconds)))).ConfigureAwait(false);
+            .StartAsync(async context =>
+            {
+                var progress = new LabProgress(totalSeconds, context.AddTask("…", maxValue: totalSeconds));
+                await using var tick = new Timer(_ => progress.Show(), null, TimeSpan.Zero, TimeSpan.FromSeconds(1));
+                await work(progress).ConfigureAwait(false);
+            }).ConfigureAwait(false);
     }
 
     /// <summary>A step begins that should take about so long.</summary>
     public void Begin(string step, double seconds)
     {
-        _step = seconds;
-        string text = $"{step}, {Left()} left";
+        (_step, _text, _began) = (seconds, step, _clock.Elapsed.TotalSeconds);
         if (_bar is null)
         {
-            Console.Error.WriteLine($"espalier-lab: {text}");
+            Console.Error.WriteLine($"espalier-lab: {step}, {Left(0)} left");
         }
         else
         {
-            _bar.Description = Markup.Escape(text);
+            Show();
         }
+    }
+
+    // Within a step by the clock, as far as its estimate goes.
+    private void Show()
+    {
+        double inStep = Math.Min(_clock.Elapsed.TotalSeconds - _began, _step);
+        _bar?.Description = Markup.Escape($"{_text}, {Left(inStep)} left");
+        _bar?.Value = _done + inStep;
     }
 
     /// <summary>The step has ended.</summary>
     public void End()
     {
         _done += _step;
+        _step = 0;
         _bar?.Value = _done;
     }
 
@@ -58,9 +72,9 @@ internal sealed class LabProgress
     };
 
     // The estimate, corrected by how the steps so far have kept to it.
-    private string Left()
+    private string Left(double inStep)
     {
-        double pace = _done > 0 ? _clock.Elapsed.TotalSeconds / _done : 1;
-        return Words((_total - _done) * pace);
+        double pace = _done > 0 ? _began / _done : 1;
+        return Words(((_total - _done) * pace) - inStep);
     }
 }

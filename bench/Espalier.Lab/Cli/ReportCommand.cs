@@ -16,6 +16,7 @@ internal static class ReportCommand
         var command = new Command("report", "Writes the report of saved results, as one HTML page and as Markdown.") { files, folder };
         command.SetAction((parsed, _) => CommandErrors.GuardAsync(() =>
         {
+            OutputCheck.Writable(null, parsed.GetValue(folder));
             Report.Write([.. parsed.GetValue(files)!.Select(ResultFile.Read)], parsed.GetValue(folder)!);
             AnsiConsole.MarkupLineInterpolated($"Report: {Path.Combine(parsed.GetValue(folder)!, "report.html")}");
             return Task.FromResult(0);

@@ -60,15 +60,23 @@ internal static class RunCommand
 
     private static async Task<int> RunAsync(ParseResult parsed, CancellationToken cancellation)
     {
+        RefuseBesideResume(parsed);
         var resumed = parsed.GetValue(_resume) is { } old ? ResultFile.Read(old) : null;
         var settings = resumed?.Settings ?? Settings(parsed);
         var experiments = ExperimentCatalog.Parse(resumed?.Experiments ?? [.. parsed.GetValue(_experiments) ?? []]);
         string[] words = [.. (parsed.GetValue(_subjects) ?? []).SelectMany(word => word.Split(',', StringSplitOptions.RemoveEmptyEntries))];
+        if (words.Length == 0 && parsed.GetResult(_subjects) is not null)
+        {
+            throw new UsageException("--subjects names none");
+        }
+
         await SubjectCatalog.ParseAsync(words, cancellation).ConfigureAwait(false); // a wrong name is said before anything is built
         Check();
+        string? path = parsed.GetValue(_json) ?? parsed.GetValue(_resume);
+        OutputCheck.Writable(path, parsed.GetValue(_report));
         if (!parsed.GetValue(_noPublish))
         {
-            await Published.PublishAsync(text => Console.Error.WriteLine($"espalier-lab: {text}"), cancellation).ConfigureAwait(false);
+            await Published.PublishAsync(cancellation).ConfigureAwait(false);
         }
 
         if (!File.Exists(Published.Traffic))
@@ -92,7 +100,6 @@ internal static class RunCommand
             Subjects = [.. subjects.Select(s => s.Label)],
             Missing = missing,
         };
-        string? path = parsed.GetValue(_json) ?? parsed.GetValue(_resume);
         var runnable = Runnable(experiments);
         var run = new LabRun(results, runnable, subjects, path);
         double estimate = run.EstimateSeconds();
@@ -106,6 +113,22 @@ internal static class RunCommand
         }
 
         return results.Failures.Count == 0 ? 0 : 3;
+    }
+
+    // What a run measures and how is in its file.
+    private static void RefuseBesideResume(ParseResult parsed)
+    {
+        bool Given(Symbol symbol) => symbol switch
+        {
+            Argument argument => parsed.GetResult(argument) is { Tokens.Count: > 0 },
+            Option option => parsed.GetResult(option) is { Implicit: false },
+            _ => false,
+        };
+        Symbol[] settled = [_experiments, _subjects, _full, _repeat, _seconds, _seed, _pinning, _queue, _buffer];
+        if (parsed.GetValue(_resume) is not null && Array.Find(settled, Given) is { } surplus)
+        {
+            throw new UsageException($"--resume goes on with what its file says: {surplus.Name} cannot be given beside it");
+        }
     }
 
     private static LabSettings Settings(ParseResult parsed)
