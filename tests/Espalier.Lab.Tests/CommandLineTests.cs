@@ -12,6 +12,9 @@ public sealed class CommandLineTests
     [InlineData("run tcp --repeat many", "many")]
     [InlineData("run tcp --pinning sideways", "sideways")]
     [InlineData("run tcp --queue-length 0", "--queue-length takes")]
+    [InlineData("run tcp --subjects ,", "--subjects names none")]
+    [InlineData("run --resume a.json --full", "--full cannot be given beside it")]
+    [InlineData("run tcp --resume a.json", "EXPERIMENT cannot be given beside it")]
     [InlineData("report a.json", "--out")]
     [InlineData("compare a.json", "compare")]
     [InlineData("nosuch", "nosuch")]
@@ -30,6 +33,18 @@ public sealed class CommandLineTests
         var (code, _, error) = LabProgram.Run("compare", "/nosuch/a.json", "/nosuch/b.json");
         Assert.Equal(1, code);
         Assert.Single(error.Split('\n', StringSplitOptions.RemoveEmptyEntries));
+    }
+
+    [Theory]
+    [InlineData("--json", "/nosuch/a.json")]
+    [InlineData("--report", "/proc/nosuch")]
+    public void Run_ResultsCannotBeWritten_IsOneLineBeforeAnythingRuns(string option, string path)
+    {
+        LabProgram.Need();
+        var (code, output, error) = LabProgram.Run("run", "tcp", "--subjects", "direct", "--no-publish", option, path);
+        Assert.Equal(1, code);
+        Assert.Empty(output);
+        Assert.StartsWith($"espalier-lab: {path} cannot be written", Assert.Single(error.Split('\n', StringSplitOptions.RemoveEmptyEntries)), StringComparison.Ordinal);
     }
 
     [Fact]

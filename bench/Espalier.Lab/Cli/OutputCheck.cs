@@ -19,6 +19,15 @@ internal static class OutputCheck
         }
     }
 
+    /// <summary>Throws, with one line, if a file is not there.</summary>
+    public static void Exists(string file)
+    {
+        if (!File.Exists(file))
+        {
+            throw new LabException($"{file} is not there");
+        }
+    }
+
     private static string Create(string path)
     {
         File.WriteAllText(path, "");

@@ -1,74 +1,97 @@
 using System.Text;
+using Espalier.Lab.Measuring;
 using Espalier.Lab.Results;
 
 namespace Espalier.Lab.Reporting;
 
-/// <summary>The report as Markdown.</summary>
-internal static class MarkdownReport
+/// <summary>The report as Markdown, whole or in parts; <paramref name="figures"/> is where its pictures are, as the text must say it.</summary>
+internal sealed class MarkdownReport(ResultFile results, IReadOnlyList<Section> sections, string figures = "figures")
 {
-    /// <summary>Writes it.</summary>
-    public static string Write(ResultFile results, IReadOnlyList<Section> sections)
+    /// <summary>The whole report.</summary>
+    public string Write()
     {
-        var text = new StringBuilder("# What IPsec in userland costs\n\n| claim | | verdict |\n| --- | --- | --- |\n");
+        var text = new StringBuilder("# What IPsec in userland costs\n\n").Append(Verdicts()).Append('\n').Append(Machine());
         foreach (var section in sections)
         {
-            text.AppendLine(Row(section.Claim, section.Sentence, $"**{section.Verdict.Word}**: {section.Verdict.Text}"));
+            text.Append($"\n## {section.Claim}: {section.Sentence}\n\n").Append(Findings(section, folded: false));
         }
 
-        text.Append("\n| machine and method | |\n| --- | --- |\n");
-        foreach (var (name, value) in Report.Facts(results))
+        if (Goals() is { Length: > 0 } goals)
         {
-            text.AppendLine(Row(name, value));
-        }
-
-        foreach (var section in sections)
-        {
-            text.Append($"\n## {section.Claim}: {section.Sentence}\n\n**{section.Verdict.Word}**: {section.Verdict.Text}\n\n    {section.Command}\n");
-            foreach (var figure in section.Figures)
-            {
-                text.Append($"\n![{figure.Title}](figures/{Svg.Identifier(figure.Title)}.svg)\n");
-            }
-
-            foreach (string experiment in section.Experiments)
-            {
-                Table(text, results, experiment);
-            }
-
-            if (section.Notes.Count > 0)
-            {
-                text.Append("\n| counted | | by name |\n| --- | --- | --- |\n").AppendJoin("", section.Notes.Select(note => Row(note.Metric, note.Label, note.Text) + "\n"));
-            }
+            text.Append("\n## Espalier's goals\n\n").Append(goals);
         }
 
         if (results.Failures.Count > 0)
         {
-            text.Append("\n## What did not work\n\n");
-            foreach (var failure in results.Failures)
-            {
-                text.AppendLine($"- {failure.Experiment} {failure.Alternation + 1}, {failure.Label}: {failure.Message}");
-            }
+            text.Append("\n## What did not work\n\n").Append(Failures());
         }
 
         return text.ToString();
     }
 
-    private static void Table(StringBuilder text, ResultFile results, string experiment)
+    /// <summary>A part by the name that <see cref="DocumentBlocks"/> uses: verdicts, machine, goals, failures or a claim; null if there is none of that name.</summary>
+    public string? Part(string name) => name switch
+    {
+        "verdicts" => Verdicts(),
+        "machine" => Machine(),
+        "goals" => Goals(),
+        "failures" => Failures(),
+        _ => sections.FirstOrDefault(section => section.Claim == name) is { } section ? Findings(section, folded: true) : null,
+    };
+
+    private string Verdicts() => Table(["claim", "", "verdict"], sections.Select(s => (string[])[s.Claim, s.Sentence, $"**{s.Verdict.Word}**: {s.Verdict.Text}"]));
+
+    private string Machine() => Table(["machine and method", ""], Report.Facts(results).Select(fact => (string[])[fact.Name, fact.Value]));
+
+    private string Failures() => results.Failures.Count == 0
+        ? "Nothing failed.\n"
+        : string.Concat(results.Failures.Select(failure => $"- {failure.Experiment} {failure.Alternation + 1}, {failure.Label}: {failure.Message}\n"));
+
+    private string Goals()
+    {
+        GoalRow[] rows = [.. GoalTable.Evaluate(results)];
+        return rows.Length == 0 ? "" : Table(["measure", "engine", "against", "ratio or value [95 %]", "goal", ""], rows.Select(row => (string[])
+            [row.Measure, row.Variant, row.Against, Cell(row.Ratio, ""), $"{(row.AtLeast ? "≥" : "≤")} {ResultTables.Number(row.Goal)}", row.Holds ? "holds" : "does not hold"]));
+    }
+
+    private string Findings(Section section, bool folded)
+    {
+        var text = new StringBuilder($"**{section.Verdict.Word}**: {section.Verdict.Text}\n\n    {section.Command}\n");
+        foreach (var figure in section.Figures)
+        {
+            text.Append($"\n![{figure.Title}]({figures}/{Svg.Identifier(figure.Title)}.svg)\n");
+        }
+
+        foreach (string experiment in section.Experiments.Where(name => results.Measurements.Exists(m => m.Experiment == name && m.Axis is null)))
+        {
+            Fold(text, folded, $"Figures of the experiment {experiment}: medians [95 % intervals]", Medians(experiment));
+        }
+
+        if (section.Notes.Count > 0)
+        {
+            Fold(text, folded, "What was counted, by name", Table(["counted", "", "by name"], section.Notes.Select(note => (string[])[note.Metric, note.Label, note.Text])));
+        }
+
+        return text.ToString();
+    }
+
+    private static void Fold(StringBuilder text, bool folded, string title, string table) =>
+        text.Append(folded ? $"\n<details><summary>{title}</summary>\n\n{table}\n</details>\n" : $"\n{title}:\n\n{table}");
+
+    private string Medians(string experiment)
     {
         var metrics = results.Measurements.Where(m => m.Experiment == experiment && m.Axis is null).ToArray();
         string[] labels = [.. metrics.Select(m => m.Label).Distinct().OrderBy(results.Subjects.IndexOf)];
-        if (labels.Length == 0)
-        {
-            return;
-        }
-
-        text.AppendLine().AppendLine(Row([experiment, .. labels])).AppendLine(Row([.. labels.Select(_ => "---:").Prepend("---")]));
-        foreach (var metric in metrics.GroupBy(m => (m.Metric, m.Unit)))
-        {
-            text.AppendLine(Row([ResultTables.Name(metric.Key.Metric, metric.Key.Unit), .. labels.Select(label => Cell(metric.FirstOrDefault(m => m.Label == label)))]));
-        }
+        return Table([experiment, .. labels], metrics.GroupBy(m => (m.Metric, m.Unit)).Select(metric =>
+            (string[])[ResultTables.Name(metric.Key.Metric, metric.Key.Unit), .. labels.Select(label => Cell(metric.FirstOrDefault(m => m.Label == label)))]));
     }
 
-    private static string Cell(Measurement? m) => m?.Value is { } value ? ResultTables.Number(value, m.Unit) : "–";
+    private string Cell(Measurement? m) => m?.Value is null ? "–" : Cell(SampleStatistics.MedianOf(m.Present, results.Seed), m.Unit);
 
-    private static string Row(params string[] cells) => $"| {string.Join(" | ", cells.Select(cell => cell.Replace("|", "\\|", StringComparison.Ordinal)))} |";
+    private static string Cell(Estimate estimate, string unit) => estimate is { Low: { } low, High: { } high }
+        ? $"{ResultTables.Number(estimate.Value, unit)} [{ResultTables.Number(low, unit)}, {ResultTables.Number(high, unit)}]"
+        : ResultTables.Number(estimate.Value, unit);
+
+    private static string Table(string[] head, IEnumerable<string[]> rows) =>
+        string.Concat(rows.Prepend([.. head.Select(_ => "---")]).Prepend(head).Select(row => $"| {string.Join(" | ", row.Select(cell => cell.Replace("|", "\\|", StringComparison.Ordinal)))} |\n"));
 }

@@ -12,11 +12,20 @@ internal static class Report
         var sections = Sections.Build(results);
         Directory.CreateDirectory(Path.Combine(folder, "figures"));
         File.WriteAllText(Path.Combine(folder, "report.html"), HtmlReport.Write(results, sections));
-        File.WriteAllText(Path.Combine(folder, "report.md"), MarkdownReport.Write(results, sections));
+        File.WriteAllText(Path.Combine(folder, "report.md"), new MarkdownReport(results, sections).Write());
         foreach (var figure in sections.SelectMany(section => section.Figures))
         {
             File.WriteAllText(Path.Combine(folder, "figures", Svg.Identifier(figure.Title) + ".svg"), figure.Svg);
         }
+    }
+
+    /// <summary>Fills the places of a Markdown document; <paramref name="folder"/> is where <see cref="Write"/> put the pictures.</summary>
+    public static void Fill(IReadOnlyList<ResultFile> files, string document, string folder)
+    {
+        var results = Merge(files);
+        string figures = Path.GetRelativePath(Path.GetDirectoryName(Path.GetFullPath(document))!, Path.Combine(folder, "figures"));
+        var report = new MarkdownReport(results, Sections.Build(results), figures);
+        File.WriteAllText(document, DocumentBlocks.Fill(File.ReadAllText(document), report.Part));
     }
 
     /// <summary>One result file of several: of two equal measurements the later file's. Machine and settings are the first's.</summary>

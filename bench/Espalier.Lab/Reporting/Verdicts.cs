@@ -21,8 +21,9 @@ internal static class Verdicts
         }
 
         string allocations = Value(f, Theirs, "buffering", "outbound, allocator calls") is { } calls ? $" and called the allocator {Number(calls)} times for each outbound packet" : "";
+        allocations += Copies(f, Theirs) is { } copies and > 0 ? $", which it copied {Number(copies)} times" : "";
         string ours = Worst(f, "espalier", "memory", "UDP flood", "peak over idle") is { } own
-            ? $" Espalier: {Number(own)} times idle{(Value(f, "espalier", "buffering", "outbound, allocator calls") is { } none ? $", {Number(none)} calls" : "")}." : "";
+            ? $" Espalier: {Number(own)} times idle{(Value(f, "espalier", "buffering", "outbound, allocator calls") is { } none ? $", {Number(none)} calls, {Number(Copies(f, "espalier"))} copies" : "")}." : "";
         return growth > 2
             ? new("holds", $"libipsec grew to {Number(growth)} times its idle memory under a flood{allocations}.{ours}")
             : new("does not hold", $"libipsec stayed at {Number(growth)} times its idle memory under a flood{allocations}.{ours}");
@@ -105,6 +106,9 @@ internal static class Verdicts
     private static double? Value(ResultFile f, string subject, string experiment, string metric) =>
         f.Measurements.Where(m => m.Subject == subject && m.Experiment == experiment && m.Metric == metric && (subject != "ceiling" || m.Variant.StartsWith("gcm", StringComparison.Ordinal)))
             .Select(m => m.Value).Max();
+
+    private static double Copies(ResultFile f, string subject) =>
+        (Value(f, subject, "buffering", "outbound, copies by the C library") ?? 0) + (Value(f, subject, "buffering", "outbound, copies in managed code") ?? 0);
 
     // Counted once, whatever the variant.
     private static double Sum(ResultFile f, string subject, string begin) =>
