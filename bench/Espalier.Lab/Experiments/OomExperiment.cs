@@ -83,10 +83,11 @@ internal sealed class OomExperiment : Experiment
             await Task.Delay(20, cancellation).ConfigureAwait(false);
         }
 
-        await flood.ConfigureAwait(false);
+        var sent = (await flood.ConfigureAwait(false)).Sent;
         var (times, bytes) = memory.Samples;
         double killed = cage.OutOfMemoryKills();
         trial.Record($"{name}: until the OOM killer", "s", killed > 0 ? ended : double.PositiveInfinity, ("memoryMiB", mebibytes), ("processorPercent", percent), ("floodSeconds", Length(trial.Settings)), ("kills", killed));
+        trial.Record($"{name}: flood offered", "packets/s", sent.Packets / sent.Seconds, ("payloadBytes", 1300));
         trial.Record($"{name}: tunnel works again after", "s", await ComesBackAsync(trial, bed, cancellation).ConfigureAwait(false), ("limitSeconds", _comeBack.TotalSeconds));
         if (await trial.Subject.ControlAnswersAsync(bed, cancellation).ConfigureAwait(false) is { } answers)
         {
@@ -111,7 +112,7 @@ internal sealed class OomExperiment : Experiment
         return double.PositiveInfinity;
     }
 
-    private static double Length(LabSettings settings) => settings.Full ? 20 : settings.Seconds < 1 ? 1 : 5;
+    private static double Length(LabSettings settings) => settings.Full ? 20 : settings.Seconds < 1 ? 1 : 10;
 
     private static IEnumerable<(long Mebibytes, int Percent)> Cages(LabSettings settings) => settings.Full
         ? from mebibytes in (long[])[64, 128, 256, 512] from percent in (int[])[20, 50, 100] select (mebibytes, percent)

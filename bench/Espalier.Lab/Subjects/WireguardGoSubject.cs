@@ -27,6 +27,7 @@ internal sealed class WireguardGoSubject() : Subject("wireguard-go", "")
             File.SetUnixFileMode(host.File("key"), UnixFileMode.UserRead | UnixFileMode.UserWrite);
             keys[host] = (await Shell.RunAsync(["wg", "pubkey"], cancellation, key).ConfigureAwait(false)).Trim();
             var quiet = new Dictionary<string, string> { ["WG_I_PREFER_BUGGY_USERSPACE_TO_POLISHED_KMOD"] = "1", ["LOG_LEVEL"] = "error" };
+            File.Delete(ControlSocket(host)); // of one that was killed: `wg` would find nobody there, and try the kernel
             StartDaemon(host, options, quiet, "wireguard-go", "--foreground", Device(host));
         }
 
@@ -39,7 +40,7 @@ internal sealed class WireguardGoSubject() : Subject("wireguard-go", "")
 
     private async Task ConfigureAsync(NetHost host, NetHost other, string peer, CancellationToken cancellation)
     {
-        for (int attempt = 0; !File.Exists($"/var/run/wireguard/{Device(host)}.sock"); attempt++)
+        for (int attempt = 0; !File.Exists(ControlSocket(host)); attempt++)
         {
             if (attempt > 100 || ProcessId(host) is null)
             {
@@ -53,6 +54,8 @@ internal sealed class WireguardGoSubject() : Subject("wireguard-go", "")
             cancellation, "wg", "set", Device(host), "listen-port", $"{Port}", "private-key", host.File("key"), "peer", peer,
             "endpoint", $"{other.Outer}:{Port}", "allowed-ips", $"{other.InnerPrefix},{other.InnerPrefix6}").ConfigureAwait(false);
     }
+
+    private static string ControlSocket(NetHost host) => $"/var/run/wireguard/{Device(host)}.sock";
 
     // Its control socket is found by the device's name in one folder of the whole machine.
     private static string Device(NetHost host) => $"wg{host.Name[0]}{Environment.ProcessId}";
