@@ -9,7 +9,7 @@ internal sealed record Bar(string Label, Estimate Value);
 /// <summary>Horizontal bars, a subject each, the value written beside.</summary>
 internal static class BarChart
 {
-    private const int Width = 720, LabelWidth = 150, ValueWidth = 150, BarHeight = 22, Gap = 10, Top = 8;
+    private const int Width = Svg.Width, LabelWidth = 140, ValueWidth = 140, BarHeight = 22, Gap = 10, Top = 8;
 
     /// <summary>Draws it.</summary>
     public static string Draw(string title, string unit, IReadOnlyList<Bar> bars)
@@ -32,12 +32,12 @@ internal static class BarChart
                 end = Math.Max(end, high * scale);
             }
 
-            svg.Append(CultureInfo.InvariantCulture, $"""<text x="{Svg.At(LabelWidth + end + 8)}" y="{Svg.At(middle + 4)}">{ResultTables.Number(value.Value)} {Svg.Text(unit)}</text>""");
+            svg.Append(CultureInfo.InvariantCulture, $"""<text x="{Svg.At(LabelWidth + end + 8)}" y="{Svg.At(middle + 4)}">{ResultTables.Number(value.Value)} {Svg.Text(ResultTables.Words(unit))}</text>""");
         }
 
         return svg.Append("</svg>").ToString();
     }
 
     private static string Describe(string unit, IEnumerable<Bar> bars) =>
-        string.Join("; ", bars.Select(bar => $"{bar.Label} {ResultTables.Number(bar.Value.Value)} {unit}"));
+        string.Join("; ", bars.Select(bar => $"{bar.Label} {ResultTables.Number(bar.Value.Value)} {ResultTables.Words(unit)}"));
 }

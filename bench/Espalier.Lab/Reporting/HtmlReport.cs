@@ -15,7 +15,7 @@ internal static class HtmlReport
         h1{font-size:1.9rem;line-height:1.2;margin:.2em 0}h2{font-size:1.35rem;margin:0 0 .3em}h3{font-size:1rem;margin:1.6em 0 .4em}a{color:inherit}
         .soft{color:var(--soft)}section{margin-top:2.5rem;padding-top:1.5rem;border-top:1px solid var(--rule)}.claim{font-weight:700;color:var(--soft);letter-spacing:.04em}
         .verdict{background:var(--panel);border-left:4px solid var(--plain);padding:.7em 1em;margin:.6em 0 1em;border-radius:0 6px 6px 0}.verdict b{text-transform:uppercase;font-size:.8rem;letter-spacing:.05em}
-        .holds{border-color:var(--bad)}.does-not-hold{border-color:var(--good)}figure{margin:1.4em 0;overflow-x:auto}figcaption{font-weight:600;margin-bottom:.4em}svg{width:100%;min-width:34rem;height:auto;display:block}
+        .holds{border-color:var(--bad)}.does-not-hold{border-color:var(--good)}figure{margin:1.4em 0;overflow-x:auto}figcaption{font-weight:600;margin-bottom:.4em}svg{width:100%;min-width:27rem;max-width:50rem;height:auto;display:block}
         .wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.88rem;font-variant-numeric:tabular-nums}caption{text-align:left;font-weight:600;padding:.4em 0}
         th,td{padding:.32em .6em;border-bottom:1px solid var(--rule);text-align:right;vertical-align:top}th:first-child,td:first-child{text-align:left}thead th{color:var(--soft);font-weight:600}
         .text td,.text th{text-align:left}pre{background:var(--panel);padding:.7em 1em;border-radius:6px;overflow-x:auto;font-size:.85rem}summary{cursor:pointer;margin:.8em 0}.yes{color:var(--good)}.no{color:var(--bad)}
@@ -53,7 +53,7 @@ internal static class HtmlReport
     private static void Write(StringBuilder page, ResultFile results, Section section)
     {
         page.Append($"<section id=\"{section.Claim}\"><div class=\"claim\">{section.Claim}</div><h2>{Svg.Text(section.Sentence)}</h2>");
-        page.Append($"<p class=\"verdict {Svg.Identifier(section.Verdict.Word)}\"><b>{Svg.Text(section.Verdict.Word)}</b><br>{Svg.Text(section.Verdict.Text)}</p>");
+        page.Append($"<p class=\"verdict {VerdictClass(section.Verdict)}\"><b>{Svg.Text(section.Verdict.Word)}</b><br>{Svg.Text(section.Verdict.Text)}</p>");
         foreach (var figure in section.Figures)
         {
             page.Append($"<figure><figcaption>{Svg.Text(figure.Title)}</figcaption>{figure.Svg}</figure>");
@@ -61,7 +61,7 @@ internal static class HtmlReport
 
         foreach (string experiment in section.Experiments)
         {
-            Table(page, results, experiment);
+            Table(page, results, section, experiment);
         }
 
         if (section.Notes.Count > 0)
@@ -74,9 +74,11 @@ internal static class HtmlReport
         page.Append($"<h3>Again</h3><pre>{Svg.Text(section.Command)}</pre></section>");
     }
 
-    private static void Table(StringBuilder page, ResultFile results, string experiment)
+    private static string VerdictClass(Verdict verdict) => verdict.Word == "holds" ? "holds" : verdict.Word.StartsWith("does not hold", StringComparison.Ordinal) ? "does-not-hold" : "open";
+
+    private static void Table(StringBuilder page, ResultFile results, Section section, string experiment)
     {
-        var metrics = results.Measurements.Where(m => m.Experiment == experiment && m.Axis is null).ToArray();
+        var metrics = section.Rows(results, experiment);
         string[] labels = [.. metrics.Select(m => m.Label).Distinct().OrderBy(results.Subjects.IndexOf)];
         if (labels.Length == 0)
         {

@@ -9,7 +9,7 @@ internal sealed record Line(string Label, double[] X, double[] Y, double? Mark =
 /// <summary>Lines over a common axis.</summary>
 internal sealed class LineChart(string title, string xName, string yName, IReadOnlyList<Line> lines, bool logX, bool logY)
 {
-    private const int Width = 720, Height = 320, Left = 64, Right = 16, Top = 10, Bottom = 44, LegendRow = 22, LegendColumn = 230;
+    private const int Width = Svg.Width, Height = 300, Left = 56, Right = 16, Top = 10, Bottom = 44, LegendRow = 22, LegendColumn = 190;
 
     /// <summary>Draws it.</summary>
     public string Draw()

@@ -62,9 +62,9 @@ internal sealed class MarkdownReport(ResultFile results, IReadOnlyList<Section> 
             text.Append($"\n![{figure.Title}]({figures}/{Svg.Identifier(figure.Title)}.svg)\n");
         }
 
-        foreach (string experiment in section.Experiments.Where(name => results.Measurements.Exists(m => m.Experiment == name && m.Axis is null)))
+        foreach (string experiment in section.Experiments.Where(name => section.Rows(results, name).Length > 0))
         {
-            Fold(text, folded, $"Figures of the experiment {experiment}: medians [95 % intervals]", Medians(experiment));
+            Fold(text, folded, $"Figures of the experiment {experiment}: medians [95 % intervals]", Medians(section, experiment));
         }
 
         if (section.Notes.Count > 0)
@@ -78,9 +78,9 @@ internal sealed class MarkdownReport(ResultFile results, IReadOnlyList<Section> 
     private static void Fold(StringBuilder text, bool folded, string title, string table) =>
         text.Append(folded ? $"\n<details><summary>{title}</summary>\n\n{table}\n</details>\n" : $"\n{title}:\n\n{table}");
 
-    private string Medians(string experiment)
+    private string Medians(Section section, string experiment)
     {
-        var metrics = results.Measurements.Where(m => m.Experiment == experiment && m.Axis is null).ToArray();
+        var metrics = section.Rows(results, experiment);
         string[] labels = [.. metrics.Select(m => m.Label).Distinct().OrderBy(results.Subjects.IndexOf)];
         return Table([experiment, .. labels], metrics.GroupBy(m => (m.Metric, m.Unit)).Select(metric =>
             (string[])[ResultTables.Name(metric.Key.Metric, metric.Key.Unit), .. labels.Select(label => Cell(metric.FirstOrDefault(m => m.Label == label)))]));

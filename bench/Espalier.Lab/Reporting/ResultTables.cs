@@ -8,7 +8,7 @@ namespace Espalier.Lab.Reporting;
 /// <summary>Prints results as tables: for each metric a row a subject, and the goals.</summary>
 internal static class ResultTables
 {
-    private const string Reference = "libipsec", Count = "1";
+    private const string Reference = "libipsec", Count = "1", Answer = "yes=1";
 
     /// <summary>Prints all.</summary>
     public static void Print(IAnsiConsole console, ResultFile results)
@@ -41,11 +41,20 @@ internal static class ResultTables
         _ => value.ToString("0.00", CultureInfo.InvariantCulture),
     };
 
-    /// <summary>A number in its unit's way: counts are whole.</summary>
-    public static string Number(double value, string unit) => unit == Count && double.IsInteger(value) ? value.ToString("N0", CultureInfo.InvariantCulture) : Number(value);
+    /// <summary>A number in its unit's way: counts are whole, answers are words.</summary>
+    public static string Number(double value, string unit) => (unit, value) switch
+    {
+        (Count, _) when double.IsInteger(value) => value.ToString("N0", CultureInfo.InvariantCulture),
+        (Answer, 0) => "no",
+        (Answer, 1) => "yes",
+        _ => Number(value),
+    };
 
-    /// <summary>A metric with its unit; counts have none.</summary>
-    public static string Name(string metric, string unit) => unit == Count ? metric : $"{metric}, {unit}";
+    /// <summary>A unit as it is read; empty for counts and answers.</summary>
+    public static string Words(string unit) => unit is Count or Answer ? "" : unit.StartsWith("1/", StringComparison.Ordinal) ? $"a {unit[2..]}" : unit;
+
+    /// <summary>A metric with its unit.</summary>
+    public static string Name(string metric, string unit) => Words(unit) is { Length: > 0 } words ? $"{metric}, {words}" : metric;
 
     private static Table Measured(ResultFile results, string experiment, Measurement[] measurements)
     {

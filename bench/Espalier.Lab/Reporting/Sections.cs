@@ -14,6 +14,19 @@ internal sealed record Section(string Claim, string Sentence, Verdict Verdict, I
 {
     /// <summary>What the numbers of the section count, by name.</summary>
     public IReadOnlyList<Note> Notes { get; init; } = [];
+
+    /// <summary>Which metrics of its experiments belong to the claim; all, unless two claims share an experiment.</summary>
+    public Func<string, bool> Shows { get; init; } = _ => true;
+
+    /// <summary>The measurements of a table: parts of the same thing, such as lines of source, one after the other.</summary>
+    public Measurement[] Rows(ResultFile results, string experiment)
+    {
+        var rows = results.Measurements.Where(m => m.Experiment == experiment && m.Axis is null && Shows(m.Metric)).ToArray();
+        string[] things = [.. rows.Select(Thing).Distinct()];
+        return [.. rows.OrderBy(m => Array.IndexOf(things, Thing(m)))];
+    }
+
+    private static string Thing(Measurement m) => m.Metric.Split(", ")[0];
 }
 
 /// <summary>The sections of a report: for each claim what was measured of it.</summary>
@@ -26,13 +39,13 @@ internal static class Sections
             Lines(f, "memory", "over time", "Resident memory over time: idle, TCP, two floods, afterwards", "time, s", "MB", logX: false, logY: true),
             Lines(f, "buffering", "memory against offered load", "Peak resident memory against offered load", "packets/s offered", "MB", logX: true, logY: true),
             Bars(f, "buffering", "outbound, allocator calls", "Allocator calls for each outbound packet")),
-        Section("C2", "With too little processor it runs out of memory.", Verdicts.OutOfMemory(f), ["oom"], [.. Cages(f)]),
-        Section("C3", "That crashes the charon daemon.", Verdicts.Crash(f), []),
+        Section("C2", "With too little processor it runs out of memory.", Verdicts.OutOfMemory(f), ["oom"], [.. Cages(f)]) with { Shows = metric => !IsAfterwards(metric) },
+        Section("C3", "That crashes the charon daemon.", Verdicts.Crash(f), ["oom"], Afterwards(f)) with { Shows = IsAfterwards },
         Section("C4", "It locks up the whole host.", Verdicts.Lockup(f), ["lockup"],
             Bars(f, "lockup", "flood, delay 99 %", "How late a thread is woken during a flood, 99th percentile"),
             Bars(f, "lockup", "flood, key round trip 99 %", "A key pressed in a remote shell and back during a flood, 99th percentile"),
             Bars(f, "lockup", "flood, program start", "Time to start a program during a flood, median"),
-            Lines(f, "lockup", "flood, free memory", "Free memory of the host during a flood", "time, s", "MB", logX: false, logY: false)),
+            Lines(f, "lockup", "flood, free memory", "Free memory of the host that a flood takes", "time, s", "MB", logX: false, logY: false, fallen: true)),
         Section("C5", "Its code is less scrutinised than the kernel's and adds complexity.", Verdicts.Surface(f), ["surface"],
             Bars(f, "surface", "code mapped", "Code mapped into the running daemon")) with { Notes = Notes(f, "surface") },
         Section("C6", "It is slow.", Verdicts.Slow(f), ["tcp", "udp", "latency", "scale"],
@@ -49,7 +62,7 @@ internal static class Sections
 
     private static Section Section(string claim, string sentence, Verdict verdict, string[] experiments, params Figure?[] figures) => new(
         claim, sentence, verdict, [.. figures.OfType<Figure>()], experiments,
-        $"dotnet run -c Release --project bench/Espalier.Lab -- run {string.Join(' ', experiments.Length > 0 ? experiments : ["oom"])} --full");
+        $"dotnet run -c Release --project bench/Espalier.Lab -- run {string.Join(' ', experiments)} --full");
 
     private static Note[] Notes(ResultFile f, string experiment) => [.. f.Measurements.Where(m => m.Experiment == experiment)
         .Select(m => new Note(m.Metric, m.Label, string.Join("; ", ((string[])["names", "user", "why"]).Where(key => !string.IsNullOrWhiteSpace(m.Parameters[key]?.ToString())).Select(key => $"{(key == "user" ? "user " : "")}{m.Parameters[key]}"))))
@@ -62,11 +75,26 @@ internal static class Sections
         return bars.Length == 0 ? null : new Figure(title, BarChart.Draw(title, measured[0].Unit, bars));
     }
 
-    private static Figure? Lines(ResultFile f, string experiment, string metric, string title, string x, string y, bool logX, bool logY)
+    private static Figure? Lines(ResultFile f, string experiment, string metric, string title, string x, string y, bool logX, bool logY, bool fallen = false)
     {
         Line[] lines = [.. f.Measurements.Where(m => m.Experiment == experiment && m.Metric == metric && m.Axis is not null)
-            .Select(m => new Line(m.Label, m.Axis!.Values, [.. m.Samples.Select(v => v ?? double.NaN)]))];
+            .Select(m => new Line(m.Label, m.Axis!.Values, [.. m.Samples.Select(v => (fallen ? m.Samples[0] - v : v) ?? double.NaN)]))];
         return lines.Length == 0 ? null : new Figure(title, new LineChart(title, x, y, lines, logX, logY).Draw());
+    }
+
+    private static bool IsAfterwards(string metric) =>
+        metric.EndsWith("control answers", StringComparison.Ordinal) || metric.EndsWith("works again after", StringComparison.Ordinal);
+
+    // What is left of each subject after the flood, by cage.
+    private static Figure? Afterwards(ResultFile f)
+    {
+        const string title = "After the flood: does the tunnel carry packets again", end = ": tunnel works again after";
+        var found = f.Measurements.Where(m => m.Experiment == "oom" && m.Metric.EndsWith(end, StringComparison.Ordinal) && m.Present.Length > 0).ToArray();
+        string[] cages = [.. found.Select(m => m.Metric[..^end.Length]).Distinct()];
+        string[] labels = [.. found.Select(m => m.Label).Distinct().OrderBy(f.Subjects.IndexOf)];
+        State? Of(string cage, string label) => Array.Find(found, m => m.Metric == cage + end && m.Label == label) is { } m
+            ? new State(m.Present.All(double.IsFinite) ? "yes" : $"no, {m.Present.Count(double.IsInfinity)} of {m.Present.Length}", m.Present.All(double.IsFinite)) : null;
+        return found.Length == 0 ? null : new Figure(title, StateGrid.Draw(title, cages, labels, Of));
     }
 
     // One picture a cage: memory of each subject over time, with the kill marked.

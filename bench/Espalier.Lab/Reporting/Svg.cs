@@ -16,8 +16,12 @@ internal static class Svg
         @media print{.chart{--ink:#000;--soft:#444;--grid:#ccc;--espalier:#12805c;--libipsec:#c23a22;--openvpn:#a86a00;--wireguard-go:#7446b0;--direct:#6b7480;--ceiling:#1f63b5;--xfrm:#00798c}}
         .chart text{font:13px system-ui,sans-serif;fill:var(--ink)}.chart .soft{fill:var(--soft)}.chart .grid{stroke:var(--grid);stroke-width:1}
         .chart .line{fill:none;stroke-width:2.2}.chart .whisker{stroke:var(--ink);stroke-width:1.5}.chart .mark{stroke:var(--ink);stroke-width:1.5;stroke-dasharray:2 3}
+        .chart .good{fill:var(--espalier);fill-opacity:.22}.chart .bad{fill:var(--libipsec);fill-opacity:.3}
         </style>
         """;
+
+    /// <summary>Width of every picture, so that text in all of them has one size; small enough to be read on a phone.</summary>
+    public const int Width = 600;
 
     private static readonly string[] _dashes = ["", "7 4", "2 3", "10 3 2 3"];
 
