@@ -40,6 +40,19 @@ public sealed class RateSearchTests
         Assert.Equal(trials, search.Trials.Count());
     }
 
+    // What loses half of all packets needs no second opinion, and what the first search saw fail bounds the next.
+    [Fact]
+    public async Task Find_HopelessRates_TakeOneTrialEachForAllShares()
+    {
+        var search = new RateSearch(_options, (rate, seconds) => Task.FromResult(Trial(rate, seconds, rate > 50_000 ? 0.5 : 0)));
+        var zero = await search.FindAsync(ZeroLoss);
+        int first = search.Trials.Count();
+        await search.FindAsync(PartialLoss, zero);
+        await search.FindAsync(0, zero);
+        Assert.Equal(first, search.Trials.Count());
+        Assert.All(search.Trials.Where(trial => trial.Rate > 50_000).GroupBy(trial => trial.Rate), trials => Assert.Single(trials));
+    }
+
     // One unlucky packet in one of three trials does not fail a rate.
     [Fact]
     public async Task Find_EveryThirdTrialUnlucky_StillFindsTheCapacity()

@@ -31,7 +31,7 @@ internal abstract class Experiment
     public abstract string Description { get; }
 
     /// <summary>Alternations where --repeat does not say.</summary>
-    public virtual int Repeat(LabSettings settings) => settings.Full ? 9 : 2;
+    public virtual int Repeat(LabSettings settings) => settings.Full ? 9 : 3;
 
     /// <summary>Whether it says anything about a subject.</summary>
     public virtual bool Applies(Subject subject) => true;

@@ -13,7 +13,7 @@ namespace Espalier.Lab.Experiments;
 /// </summary>
 internal sealed class LabRun(ResultFile results, IReadOnlyList<Experiment> experiments, IReadOnlyList<Subject> subjects, string? path)
 {
-    private const double StartSeconds = 2.5, IdleSeconds = 1, SettleSeconds = 0.3;
+    private const double StartSeconds = 1.5, IdleSeconds = 1, SettleSeconds = 0.3;
 
     /// <summary>One turn.</summary>
     private sealed record Turn(Experiment Experiment, int Alternation, Subject Subject)

@@ -30,7 +30,7 @@ internal sealed class LatencyExperiment : Experiment
     public override Variants Tells => Variants.Main;
 
     /// <inheritdoc/>
-    public override double EstimateSeconds(LabSettings settings, Subject subject) => (2 * Length(settings)) + 3;
+    public override double EstimateSeconds(LabSettings settings, Subject subject) => (2 * Length(settings)) + 2;
 
     /// <inheritdoc/>
     public override async Task RunAsync(Trial trial, CancellationToken cancellation)
