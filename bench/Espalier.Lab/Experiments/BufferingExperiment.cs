@@ -31,7 +31,7 @@ internal sealed class BufferingExperiment : Experiment
     public override bool Applies(Subject subject) => subject.HasProcesses;
 
     /// <inheritdoc/>
-    public override double EstimateSeconds(LabSettings settings, Subject subject) => 12 + (4 * settings.Seconds) + (_rates.Length * (settings.Seconds + 1.5));
+    public override double EstimateSeconds(LabSettings settings, Subject subject) => (subject.UsesCLibrary ? 12 + (4 * settings.Seconds) : 0) + (_rates.Length * (settings.Seconds + 1.5));
 
     /// <inheritdoc/>
     public override async Task RunAsync(Trial trial, CancellationToken cancellation)
@@ -40,7 +40,7 @@ internal sealed class BufferingExperiment : Experiment
         {
             trial.Fail($"allocations are not counted: {missing}");
         }
-        else
+        else if (trial.Subject.UsesCLibrary)
         {
             await CountAsync(trial, trial.Bed.Moon, "outbound", cancellation).ConfigureAwait(false);
             await CountAsync(trial, trial.Bed.Sun, "inbound", cancellation).ConfigureAwait(false);

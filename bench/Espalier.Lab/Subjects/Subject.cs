@@ -31,6 +31,9 @@ internal abstract class Subject(string name, string variant)
     /// <summary>Whether it has daemons whose memory can be looked at.</summary>
     public virtual bool HasProcesses => true;
 
+    /// <summary>Whether it allocates and copies by the C library, where uprobes see it.</summary>
+    public virtual bool UsesCLibrary => true;
+
     /// <summary>Whether it can hold more than one SA, so that the experiment `scale` makes sense.</summary>
     public virtual bool Scales => false;
 

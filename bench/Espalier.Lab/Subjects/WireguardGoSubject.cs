@@ -8,6 +8,9 @@ internal sealed class WireguardGoSubject() : Subject("wireguard-go", "")
 {
     private const int Port = 51820;
 
+    /// <summary>Go has an allocator and a memmove of its own.</summary>
+    public override bool UsesCLibrary => false;
+
     /// <inheritdoc/>
     public override Task<string?> WhatIsMissingAsync(CancellationToken cancellation) =>
         Task.FromResult(MissingProgram("wireguard-go", "wireguard-go wireguard-tools") ?? MissingProgram("wg", "wireguard-tools"));
