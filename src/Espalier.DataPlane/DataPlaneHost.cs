@@ -1,3 +1,4 @@
+using System.Globalization;
 using Espalier.DataPlane.Batches;
 using Espalier.DataPlane.Counters;
 using Espalier.DataPlane.Sockets;
@@ -21,6 +22,9 @@ namespace Espalier.DataPlane;
 /// </summary>
 public sealed class DataPlaneHost : IDisposable
 {
+    // Of a pair of workers after the first: for the outbound worker, and for fragments.
+    private const int BatchesOfMore = 2;
+
     private readonly IpsecDatabase _database;
     private readonly DataPlaneOptions _options;
     private readonly OuterSocketTable _table;
@@ -43,29 +47,25 @@ public sealed class DataPlaneHost : IDisposable
         ArgumentNullException.ThrowIfNull(options);
         _database = database;
         _options = options;
-        _table = new OuterSocketTable(devices.Sockets) { Changed = WakeWorkers };
+        _table = new OuterSocketTable(devices.Sockets, devices.Workers.Count) { Changed = WakeWorkers };
         _demand = new SocketDemand(database, _table, localAddresses);
-        Pool = pool ?? new BoundedBatchPool(new PinnedBatchPolicy(options.BatchSlots, options.SlotSize, options.Headroom), options.Batches);
+        Pool = pool ?? new BoundedBatchPool(new PinnedBatchPolicy(options.BatchSlots, options.SlotSize, options.Headroom), options.Batches + (BatchesOfMore * (devices.Workers.Count - 1)));
         ReceivePool = pool ?? new BoundedBatchPool(
-            new PinnedBatchPolicy(options.ReceiveSlots, options.Headroom + options.ReceiveSlotSize, options.Headroom, options.PacketsPerReceiveSlot), 1);
+            new PinnedBatchPolicy(options.ReceiveSlots, options.Headroom + options.ReceiveSlotSize, options.Headroom, options.PacketsPerReceiveSlot), devices.Workers.Count);
         var environment = new PipelineEnvironment
         {
             Database = database,
             Pool = Pool,
             ReceivePool = ReceivePool,
-            Tunnel = devices.Tunnel,
+            WorkerCount = devices.Workers.Count,
+            Devices = devices.Workers[0],
             Sockets = _table,
             LocalAddresses = localAddresses,
             Bypass = devices.Bypass,
             Icmp = devices.Icmp,
-            Relay = devices.Relay,
             DefaultPathMtu = options.DefaultPathMtu,
         };
-        _workers =
-        [
-            new OutboundWorker("espalier-out", environment, Counters.Add("outbound")),
-            new InboundWorker("espalier-in", environment, Counters.Add("inbound")),
-        ];
+        _workers = [.. devices.Workers.Index().SelectMany(pair => Pair(environment with { Worker = pair.Index, Devices = pair.Item }))];
     }
 
     private enum State
@@ -186,6 +186,16 @@ public sealed class DataPlaneHost : IDisposable
 
         _demand.Dispose();
         _table.Dispose();
+    }
+
+    private Worker[] Pair(PipelineEnvironment environment)
+    {
+        string number = environment.Worker == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $"-{environment.Worker + 1}");
+        return
+        [
+            new OutboundWorker("espalier-out" + number, environment, Counters.Add("outbound" + number)),
+            new InboundWorker("espalier-in" + number, environment, Counters.Add("inbound" + number)),
+        ];
     }
 
     private void OpenPorts(IpVersion version)

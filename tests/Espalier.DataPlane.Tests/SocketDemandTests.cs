@@ -83,7 +83,7 @@ public sealed class SocketDemandTests
         Remove(host, Association(host, 0x100, "192.0.2.1", "192.0.2.9", new UdpEncapsulation(4500, 4500, default)));
         var socket = Assert.Single(host.Network.Sockets);
         Assert.False(socket.IsDisposed);
-        host.Sockets.DisposeRetired(static _ => true);
+        host.Sockets.DisposeRetired(worker: 0);
         Assert.True(socket.IsDisposed);
     }
 

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using Espalier.DataPlane.Batches;
 using Espalier.DataPlane.Counters;
+using Espalier.DataPlane.Workers;
 using Espalier.Io.Batches;
 using Espalier.Ipsec;
 using Espalier.Ipsec.Esp;
@@ -16,16 +17,19 @@ namespace Espalier.DataPlane.Inbound;
 ///       └ ends here        └ to its daemon
 /// </code>
 /// </summary>
-internal sealed class ArrivalStage(IpsecDatabase database, IPortRelay? relay, WorkerCounters counters)
+internal sealed class ArrivalStage(IpsecDatabase database, IPortRelay? relay, WorkerCounters counters, SaClaims? claims)
 {
     private const byte Keepalive = 0xFF;
     private const int MessageTooLong = 90;
 
-    /// <summary>Checks the packets of a batch. Those that go on stand in <paramref name="frames"/>; the others are counted.</summary>
-    public void Check(PacketBatch batch, IOuterSocket socket, FrameList frames)
+    /// <summary>
+    /// Checks the packets of a batch from <paramref name="start"/> on. Those that go on stand in <paramref name="frames"/>; the others are counted.
+    /// </summary>
+    /// <returns>Where to go on once the frames are opened and delivered: the end, or a packet whose SA another worker owns.</returns>
+    public int Check(PacketBatch batch, IOuterSocket socket, int start, FrameList frames)
     {
         bool isUdp = socket.LocalPort != 0;
-        for (int i = 0; i < batch.Count; i++)
+        for (int i = start; i < batch.Count; i++)
         {
             var esp = batch.Packet(i);
 
@@ -42,7 +46,12 @@ internal sealed class ArrivalStage(IpsecDatabase database, IPortRelay? relay, Wo
                 continue;
             }
 
-            var reason = Check(batch[i], esp, isUdp, out var association, out ulong sequence);
+            var reason = Check(batch[i], esp, isUdp, out var association, out ulong sequence, out bool isTaken);
+            if (isTaken)
+            {
+                return i;
+            }
+
             if (reason == DropReason.None)
             {
                 var frame = new EspFrame { Offset = batch[i].Offset, Length = esp.Length, Sequence = sequence };
@@ -53,6 +62,8 @@ internal sealed class ArrivalStage(IpsecDatabase database, IPortRelay? relay, Wo
                 counters.Drop(reason);
             }
         }
+
+        return batch.Count;
     }
 
     // RFC 3948 §2.2: four zero bytes in the place of the SPI mark an IKE message. As in the kernel, so is what has no room for more than the ESP header.
@@ -75,8 +86,10 @@ internal sealed class ArrivalStage(IpsecDatabase database, IPortRelay? relay, Wo
         }
     }
 
-    private DropReason Check(in PacketSlot slot, ReadOnlySpan<byte> esp, bool isUdp, out SecurityAssociation? association, out ulong sequence)
+    private DropReason Check(
+        in PacketSlot slot, ReadOnlySpan<byte> esp, bool isUdp, out SecurityAssociation? association, out ulong sequence, out bool isTaken)
     {
+        isTaken = false;
         association = null;
         sequence = 0;
         if (slot.Truncated)
@@ -110,6 +123,17 @@ internal sealed class ArrivalStage(IpsecDatabase database, IPortRelay? relay, Wo
         if (association is null)
         {
             return DropReason.InboundUnknownSpi;
+        }
+
+        if (claims is not null && !claims.TryTake(association))
+        {
+            if (!claims.IsEmpty)
+            {
+                isTaken = true;
+                return DropReason.None;
+            }
+
+            claims.Wait(association);
         }
 
         if (association.State == SaState.Valid && association.Encapsulation is not null != isUdp)

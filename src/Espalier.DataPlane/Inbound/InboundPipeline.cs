@@ -34,6 +34,8 @@ internal sealed class InboundPipeline
     private readonly IpsecDatabase _database;
     private readonly BatchClock _clock;
     private readonly WorkerCounters _counters;
+    private readonly PolicyUse _use;
+    private readonly SaClaims? _claims;
     private readonly ArrivalStage _arrival;
     private readonly MappingStage _mapping;
     private readonly FragmentPorts _fragments = new();
@@ -49,10 +51,12 @@ internal sealed class InboundPipeline
         _database = environment.Database;
         _counters = counters;
         _clock = new BatchClock(_database.Clock);
-        _arrival = new ArrivalStage(_database, environment.Relay, counters);
+        _use = new PolicyUse(environment.WorkerCount > 1);
+        _claims = environment.CreateClaims(inbound: true, environment.ReceivePool.PacketsPerBatch);
+        _arrival = new ArrivalStage(_database, environment.Devices.Relay, counters, _claims);
         _mapping = new MappingStage(_database, counters);
-        _policies = new PolicyCheckStage(_database, environment.LocalAddresses, _clock);
-        _delivery = new DeliveryStage(environment.Tunnel, counters, environment.ReceivePool.PacketsPerBatch);
+        _policies = new PolicyCheckStage(_database, environment.LocalAddresses, _clock, _use);
+        _delivery = new DeliveryStage(environment.Devices.Writer, counters, environment.ReceivePool.PacketsPerBatch);
         _arrived = new FrameList(environment.ReceivePool.PacketsPerBatch);
     }
 
@@ -62,7 +66,17 @@ internal sealed class InboundPipeline
         _clock.Update();
         _counters.Add(TrafficCounter.Batches);
         _counters.Add(TrafficCounter.OuterPacketsRead, batch.Count);
-        _arrival.Check(batch, socket, _arrived);
+        for (int next = 0; next < batch.Count;)
+        {
+            next = _arrival.Check(batch, socket, next, _arrived);
+            Finish(batch);
+        }
+
+        _use.Settle(_clock.UnixSeconds);
+    }
+
+    private void Finish(PacketBatch batch)
+    {
         OpenStage.Open(batch, _arrived);
 
         var frames = _arrived.Frames;
@@ -81,6 +95,7 @@ internal sealed class InboundPipeline
 
         _delivery.Deliver(batch);
         _arrived.Clear();
+        _claims?.Release();
     }
 
     private DropReason Handle(PacketBatch batch, in EspFrame frame, SecurityAssociation association, int index)

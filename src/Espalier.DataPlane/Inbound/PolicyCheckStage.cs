@@ -11,7 +11,7 @@ namespace Espalier.DataPlane.Inbound;
 /// that came out of one tunnel: a policy must cover it, must not block, and its template must describe the SA. A policy that allows
 /// without a template says that such packets come in clear, so one from a tunnel does not match it either.
 /// </summary>
-internal sealed class PolicyCheckStage(IpsecDatabase database, ILocalAddresses localAddresses, BatchClock clock)
+internal sealed class PolicyCheckStage(IpsecDatabase database, ILocalAddresses localAddresses, BatchClock clock, PolicyUse use)
 {
     private readonly FlowCache _flows = new(database.Spd);
 
@@ -30,7 +30,7 @@ internal sealed class PolicyCheckStage(IpsecDatabase database, ILocalAddresses l
                 return DropReason.InboundNoPolicy;
         }
 
-        PolicyUse.Count(policy, length, clock.UnixSeconds);
+        use.Count(policy, length, clock.UnixSeconds);
         if (policy.Action == PolicyAction.Block)
         {
             return DropReason.InboundPolicyBlock;

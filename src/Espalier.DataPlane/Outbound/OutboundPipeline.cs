@@ -19,7 +19,7 @@ namespace Espalier.DataPlane.Outbound;
 ///   3  policy                    PolicyStage ───────────▶ BypassStage (in clear)
 ///   4  security association      AssociationStage ──────▶ ACQUIRE event
 ///   5  size                      SizeStage ─────────────▶ ICMP error, or IPv4 fragments in a second batch
-///   6  ESP around the packet     EncapsulationStage
+///   6  ESP around the packet     SaClaims (several workers), EncapsulationStage
 ///   ── for the whole batch ──
 ///   7  seal                      SealStage               runs of one SA together
 ///   8  send                      TransmitStage           those of one socket together
@@ -33,6 +33,8 @@ internal sealed class OutboundPipeline
     private readonly WorkerCounters _counters;
     private readonly int _defaultPathMtu;
     private readonly FragmentPorts _fragments = new();
+    private readonly PolicyUse _use;
+    private readonly SaClaims? _claims;
     private readonly PolicyStage _policies;
     private readonly BypassStage _bypass;
     private readonly AssociationStage _associations;
@@ -52,7 +54,9 @@ internal sealed class OutboundPipeline
         _counters = counters;
         _defaultPathMtu = environment.DefaultPathMtu;
         _clock = new BatchClock(database.Clock);
-        _policies = new PolicyStage(database.Spd, _clock);
+        _use = new PolicyUse(environment.WorkerCount > 1);
+        _claims = environment.CreateClaims(inbound: false, _pool.SlotsPerBatch);
+        _policies = new PolicyStage(database.Spd, _clock, _use);
         _bypass = new BypassStage(environment.Bypass, _clock, counters);
         _associations = new AssociationStage(database, _clock, counters);
         _icmp = new IcmpErrorSender(environment.Icmp, _clock, counters);
@@ -60,7 +64,7 @@ internal sealed class OutboundPipeline
         _seal = new SealStage(counters);
         var errors = new OuterErrorReader(database, environment.LocalPathMtu, counters, _defaultPathMtu);
         _transmit = new TransmitStage(
-            database, environment.Sockets, errors, environment.LocalPathMtu, counters, _pool.SlotsPerBatch, _defaultPathMtu);
+            database, environment.Sockets, errors, environment.LocalPathMtu, counters, _pool.SlotsPerBatch, _defaultPathMtu, environment.Worker);
         _pending = new FrameList(_pool.SlotsPerBatch);
     }
 
@@ -80,6 +84,7 @@ internal sealed class OutboundPipeline
         }
 
         Flush(batch);
+        _use.Settle(_clock.UnixSeconds);
     }
 
     private DropReason Handle(PacketBatch batch, int index)
@@ -141,6 +146,12 @@ internal sealed class OutboundPipeline
     private DropReason Encapsulate(
         PacketBatch batch, int index, SecurityAssociation association, in PacketSummary summary, int pathMtu, bool mayFragmentOutside)
     {
+        if (_claims is { } claims && !claims.TryTake(association))
+        {
+            Flush(batch);
+            claims.Wait(association);
+        }
+
         var reason = _encapsulation.Prepare(association, batch, index, summary, pathMtu, mayFragmentOutside, out var frame);
         if (reason == DropReason.None)
         {
@@ -221,5 +232,7 @@ internal sealed class OutboundPipeline
             _transmit.Send(batch, _pending);
             _pending.Clear();
         }
+
+        _claims?.Release();
     }
 }

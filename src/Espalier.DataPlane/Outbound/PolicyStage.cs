@@ -20,7 +20,7 @@ internal enum OutboundVerdict : byte
 /// <summary>
 /// Third stage outbound: the policy (RFC 4301 §5.1). No policy: the default of the direction, as XFRM_MSG_SETDEFAULT set it.
 /// </summary>
-internal sealed class PolicyStage(SecurityPolicyDatabase spd, BatchClock clock)
+internal sealed class PolicyStage(SecurityPolicyDatabase spd, BatchClock clock, PolicyUse use)
 {
     private readonly FlowCache _flows = new(spd);
 
@@ -34,7 +34,7 @@ internal sealed class PolicyStage(SecurityPolicyDatabase spd, BatchClock clock)
                 reason = DropReason.OutboundFragmentWithoutPorts;
                 return OutboundVerdict.Drop;
             case PolicyVerdict.Found when policy is not null:
-                PolicyUse.Count(policy, length, clock.UnixSeconds);
+                use.Count(policy, length, clock.UnixSeconds);
                 break;
             default:
                 reason = spd.DefaultBlocks[(int)PolicyDirection.Out] ? DropReason.OutboundNoPolicy : DropReason.None;

@@ -14,7 +14,7 @@ namespace Espalier.DataPlane.Outbound;
 /// </summary>
 internal sealed class TransmitStage(
     IpsecDatabase database, OuterSocketTable sockets, OuterErrorReader errors, LocalPathMtu local, WorkerCounters counters, int capacity,
-    int defaultPathMtu)
+    int defaultPathMtu, int worker)
 {
     private const int MessageTooLong = 90;
 
@@ -58,7 +58,7 @@ internal sealed class TransmitStage(
             if (frames[i].Result == DropReason.None)
             {
                 var association = pending.Associations[i];
-                _socketOf[i] = sockets.Find(association.Source.Version, association.Encapsulation?.SourcePort ?? 0);
+                _socketOf[i] = sockets.Find(association.Source.Version, association.Encapsulation?.SourcePort ?? 0, worker);
                 if (_socketOf[i] is null)
                 {
                     counters.Drop(DropReason.OutboundSendFailure);

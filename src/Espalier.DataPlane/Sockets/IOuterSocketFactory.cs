@@ -24,7 +24,19 @@ public interface IOuterSocketFactory
     /// <param name="error">Where it fails: one sentence that says why and what to do.</param>
     bool TryOpen(IpVersion version, ushort localPort, [NotNullWhen(true)] out IOuterSocket? socket, [NotNullWhen(false)] out string? error);
 
-    /// <summary>Opens a UDP socket that receives what comes to an address and port through one interface. Control thread. Only with <see cref="SharesPorts"/>.</summary>
+    /// <summary>
+    /// Opens one more socket that sends from a port that <see cref="TryOpen"/> opened, for another outbound worker, and receives nothing. Control thread. Only
+    /// with <see cref="SharesPorts"/>.
+    /// </summary>
+    /// <returns>Null, or one sentence that says why it cannot be had.</returns>
+    string? OpenSender(IpVersion version, ushort localPort, out IOuterSocket? socket)
+    {
+        socket = null;
+        return "this kind of socket serves one worker";
+    }
+
+    /// <summary>Opens a UDP socket that receives what comes to an address and port through one interface: of several for the same, one for each
+    /// inbound worker, each a share of the peers. Control thread. Only with <see cref="SharesPorts"/>.</summary>
     /// <param name="local">An address of this host; 0.0.0.0 or :: for all.</param>
     /// <param name="port">UDP port.</param>
     /// <param name="link">The interface.</param>

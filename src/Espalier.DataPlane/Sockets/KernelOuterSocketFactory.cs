@@ -16,6 +16,9 @@ public sealed class KernelOuterSocketFactory(uint mark, int receiveBuffer = 0) :
     /// <inheritdoc/>
     public bool SharesPorts { get; init; }
 
+    /// <summary>Inbound workers, over which peers are spread.</summary>
+    public int Workers { get; init; } = 1;
+
     /// <summary>Send datagrams in messages that the kernel cuts (UDP_SEGMENT).</summary>
     public bool Segmentation { get; init; } = true;
 
@@ -37,9 +40,13 @@ public sealed class KernelOuterSocketFactory(uint mark, int receiveBuffer = 0) :
     }
 
     /// <inheritdoc/>
+    public string? OpenSender(IpVersion version, ushort localPort, out IOuterSocket? socket) =>
+        Open(Options(version, localPort) with { SendOnly = true }, out socket, out _);
+
+    /// <inheritdoc/>
     public string? OpenReceiver(InternetAddress local, ushort port, LinkInfo link, out IOuterSocket? socket)
     {
-        string? error = Open(Options(local.Version, port) with { BindAddress = local, Interface = link.Name }, out socket, out int errno);
+        string? error = Open(Options(local.Version, port) with { BindAddress = local, Interface = link.Name, InGroup = Workers > 1 }, out socket, out int errno);
         return errno == Errno.ENODEV ? null : error;
     }
 

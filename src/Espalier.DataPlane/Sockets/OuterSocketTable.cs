@@ -5,24 +5,24 @@ using Espalier.Wire.Addresses;
 namespace Espalier.DataPlane.Sockets;
 
 /// <summary>
-/// The outer sockets: for each IP version and local UDP port (0 = raw ESP) the one that sends, and, where ports are shared with an IKE daemon, what receives
-/// for its addresses. The control thread changes the table; workers read a snapshot that is swapped whole. A socket that is taken out is not
+/// The outer sockets: for each IP version and local UDP port (0 = raw ESP) the one that sends, for each outbound worker, and, where ports are shared with an
+/// IKE daemon, what receives for its addresses, for each inbound worker. What is there once belongs to the first worker. The control thread changes the table; workers read a snapshot that is swapped whole. A socket that is taken out is not
 /// disposed at once, because the worker that polls it may be asleep on its descriptor: that worker disposes it after it has looked at the new
 /// snapshot (<see cref="DisposeRetired"/>). One that sends is taken out with workers frozen or not yet started.
 /// No program can bind a port beside our sockets but an IKE daemon that was announced by <see cref="Admit"/>.
 /// </summary>
-internal sealed class OuterSocketTable(IOuterSocketFactory factory) : IDisposable
+internal sealed class OuterSocketTable(IOuterSocketFactory factory, int workers = 1) : IDisposable
 {
     /// <summary>Interfaces on which ports are received at most.</summary>
     public const int MaximumInterfaces = 256;
 
     private readonly Lock _lock = new();
-    private readonly List<IOuterSocket> _retired = [];
+    private readonly List<(IOuterSocket Socket, int Worker)> _retired = [];
     private readonly Dictionary<(InternetAddress Local, ushort Port), PortReceivers> _receivers = [];
     private readonly Dictionary<(IpVersion Version, ushort Port), bool> _admitting = [];
     private IReadOnlyList<LinkInfo> _links = [];
     private int _linksLeftOut;
-    private Snapshot _snapshot = new([], [], [], 0);
+    private Snapshot _snapshot = new([], [.. Enumerable.Repeat<IOuterSocket[]>([], workers)], 0);
     private long _kernelDropsOfClosed;
 
     /// <summary>Called after the table changed, so that the workers look at it. Set before the workers start.</summary>
@@ -38,7 +38,7 @@ internal sealed class OuterSocketTable(IOuterSocketFactory factory) : IDisposabl
         {
             lock (_lock)
             {
-                return _kernelDropsOfClosed + _retired.Sum(socket => socket.KernelDrops) + _snapshot.Sockets.Sum(socket => socket.KernelDrops);
+                return _kernelDropsOfClosed + _retired.Sum(retired => retired.Socket.KernelDrops) + _snapshot.Sockets.Sum(socket => socket.KernelDrops);
             }
         }
     }
@@ -58,8 +58,8 @@ internal sealed class OuterSocketTable(IOuterSocketFactory factory) : IDisposabl
         }
     }
 
-    /// <summary>The socket that sends for this version and port, or null. Allocates nothing.</summary>
-    public IOuterSocket? Find(IpVersion version, ushort port) => Current.Find(version, port);
+    /// <summary>The socket by which a worker sends for this version and port, or null. Allocates nothing.</summary>
+    public IOuterSocket? Find(IpVersion version, ushort port, int worker = 0) => Current.Find(version, port, worker);
 
     /// <summary>Opens a port on all addresses, or with port 0 raw ESP, unless it is open. Control thread.</summary>
     /// <returns>Null, or why it cannot be opened.</returns>
@@ -72,18 +72,15 @@ internal sealed class OuterSocketTable(IOuterSocketFactory factory) : IDisposabl
                 return null;
             }
 
-            if (!factory.TryOpen(version, port, out var socket, out string? error))
+            string? error = OpenSenders(version, port, out var senders);
+            error ??= factory.SharesPorts && port != 0 ? OpenReceivers(AnyAddress(version), port) : null;
+            if (error is not null)
             {
+                senders.ForEach(socket => socket.Dispose());
                 return error;
             }
 
-            if (factory.SharesPorts && port != 0 && OpenReceivers(AnyAddress(version), port) is { } refused)
-            {
-                socket.Dispose();
-                return refused;
-            }
-
-            Swap([.. _snapshot.Senders, socket]);
+            Swap([.. _snapshot.Senders, [.. senders]]);
         }
 
         Changed?.Invoke();
@@ -160,15 +157,19 @@ internal sealed class OuterSocketTable(IOuterSocketFactory factory) : IDisposabl
     {
         lock (_lock)
         {
-            if (_snapshot.Find(version, port) is not { } socket)
+            if (_snapshot.FindAll(version, port) is not { } senders)
             {
                 return;
             }
 
-            socket.Share(open: true);
-            _retired.Add(socket);
+            foreach (var socket in senders)
+            {
+                socket.Share(open: true);
+                _retired.Add((socket, 0));
+            }
+
             RetireReceivers(AnyAddress(version), port);
-            Swap([.. _snapshot.Senders.Where(other => !ReferenceEquals(other, socket))]);
+            Swap([.. _snapshot.Senders.Where(other => !ReferenceEquals(other, senders))]);
         }
 
         Changed?.Invoke();
@@ -211,16 +212,16 @@ internal sealed class OuterSocketTable(IOuterSocketFactory factory) : IDisposabl
         Changed?.Invoke();
     }
 
-    /// <summary>Disposes the sockets that were taken out and that <paramref name="isMine"/> says are the caller's to poll.</summary>
-    public void DisposeRetired(Func<IOuterSocket, bool> isMine)
+    /// <summary>Disposes the sockets that were taken out and were this inbound worker's to poll.</summary>
+    public void DisposeRetired(int worker)
     {
         lock (_lock)
         {
             for (int i = _retired.Count - 1; i >= 0; i--)
             {
-                if (isMine(_retired[i]))
+                if (_retired[i].Worker == worker)
                 {
-                    Close(_retired[i]);
+                    Close(_retired[i].Socket);
                     _retired.RemoveAt(i);
                 }
             }
@@ -230,14 +231,14 @@ internal sealed class OuterSocketTable(IOuterSocketFactory factory) : IDisposabl
     /// <summary>Closes everything. The workers have stopped.</summary>
     public void Dispose()
     {
-        DisposeRetired(static _ => true);
         lock (_lock)
         {
-            foreach (var socket in _snapshot.Sockets)
+            foreach (var socket in _snapshot.Sockets.Concat(_retired.Select(retired => retired.Socket)))
             {
                 Close(socket);
             }
 
+            _retired.Clear();
             _receivers.Clear();
             Swap([]);
         }
@@ -245,13 +246,35 @@ internal sealed class OuterSocketTable(IOuterSocketFactory factory) : IDisposabl
 
     private static InternetAddress AnyAddress(IpVersion version) => new(version, UInt128.Zero);
 
+    private string? OpenSenders(IpVersion version, ushort port, out List<IOuterSocket> senders)
+    {
+        senders = [];
+        if (!factory.TryOpen(version, port, out var first, out string? error))
+        {
+            return error;
+        }
+
+        senders.Add(first);
+        while (senders.Count < workers)
+        {
+            if (factory.OpenSender(version, port, out var socket) is { } refused)
+            {
+                return refused;
+            }
+
+            senders.Add(socket!);
+        }
+
+        return null;
+    }
+
     private string? OpenReceivers(InternetAddress local, ushort port)
     {
-        var receivers = new PortReceivers(factory, local, port);
+        var receivers = new PortReceivers(factory, local, port, workers);
         receivers.Follow(_links, _retired);
         if (receivers.Problems.FirstOrDefault() is { } problem)
         {
-            foreach (var socket in receivers.Sockets)
+            foreach (var (socket, _) in receivers.Sockets)
             {
                 socket.Dispose();
             }
@@ -267,10 +290,10 @@ internal sealed class OuterSocketTable(IOuterSocketFactory factory) : IDisposabl
     {
         if (_receivers.Remove((local, port), out var receivers))
         {
-            foreach (var socket in receivers.Sockets)
+            foreach (var (socket, worker) in receivers.Sockets)
             {
                 socket.Share(open: true);
-                _retired.Add(socket);
+                _retired.Add((socket, worker));
             }
         }
     }
@@ -289,35 +312,42 @@ internal sealed class OuterSocketTable(IOuterSocketFactory factory) : IDisposabl
         socket.Dispose();
     }
 
-    private void Swap(IOuterSocket[] senders)
+    private void Swap(IOuterSocket[][] senders)
     {
-        var byKey = new Dictionary<uint, IOuterSocket>();
-        foreach (var socket in senders)
+        var receivers = _receivers.Values.SelectMany(group => group.Sockets).ToArray();
+        var polled = new IOuterSocket[workers][];
+        for (int worker = 0; worker < workers; worker++)
         {
-            byKey.Add(Snapshot.KeyOf(socket.Version, socket.LocalPort), socket);
+            polled[worker] = [.. worker == 0 ? senders.SelectMany(group => group) : [], .. receivers.Where(found => found.Worker == worker).Select(found => found.Socket)];
         }
 
-        IOuterSocket[] receivers = [.. _receivers.Values.SelectMany(group => group.Sockets)];
-        Volatile.Write(ref _snapshot, new Snapshot(senders, receivers, byKey, _snapshot.Generation + 1));
+        Volatile.Write(ref _snapshot, new Snapshot(senders, polled, _snapshot.Generation + 1));
         ShareAll(open: false);
     }
 
     /// <summary>The table at one time.</summary>
-    internal sealed class Snapshot(IOuterSocket[] senders, IOuterSocket[] receivers, Dictionary<uint, IOuterSocket> byKey, long generation)
+    internal sealed class Snapshot(IOuterSocket[][] senders, IOuterSocket[][] polled, long generation)
     {
-        /// <summary>Those that send, in the order of opening. Not to be written.</summary>
-        public IOuterSocket[] Senders { get; } = senders;
+        private readonly Dictionary<uint, IOuterSocket[]> _byKey = senders.ToDictionary(group => KeyOf(group[0].Version, group[0].LocalPort));
 
-        /// <summary>All, to be polled: those that send have an error queue, and receive where ports are not shared. Not to be written.</summary>
-        public IOuterSocket[] Sockets { get; } = [.. senders, .. receivers];
+        /// <summary>Those that send, in the order of opening: of each port one for each worker. Not to be written.</summary>
+        public IOuterSocket[][] Senders { get; } = senders;
+
+        /// <summary>All: those that send have an error queue, and receive where ports are not shared. Not to be written.</summary>
+        public IOuterSocket[] Sockets { get; } = [.. polled.SelectMany(sockets => sockets)];
 
         /// <summary>Larger in each snapshot.</summary>
         public long Generation { get; } = generation;
 
-        /// <summary>The socket that sends for this version and port, or null.</summary>
-        public IOuterSocket? Find(IpVersion version, ushort port) => byKey.GetValueOrDefault(KeyOf(version, port));
+        /// <summary>What an inbound worker polls. Not to be written.</summary>
+        public IOuterSocket[] SocketsOf(int worker) => polled[worker];
 
-        /// <summary>Version and port as one number.</summary>
-        public static uint KeyOf(IpVersion version, ushort port) => ((uint)version << 16) | port;
+        /// <summary>The socket by which a worker sends for this version and port, or null.</summary>
+        public IOuterSocket? Find(IpVersion version, ushort port, int worker = 0) => FindAll(version, port)?[worker];
+
+        /// <summary>Those of all workers, or null.</summary>
+        public IOuterSocket[]? FindAll(IpVersion version, ushort port) => _byKey.GetValueOrDefault(KeyOf(version, port));
+
+        private static uint KeyOf(IpVersion version, ushort port) => ((uint)version << 16) | port;
     }
 }

@@ -21,9 +21,11 @@ internal sealed class InboundWorker : Worker
         static (worker, _) => worker._errors.Drain(worker._current!);
 
     private readonly OuterSocketTable _table;
+    private readonly int _worker;
     private readonly InboundPipeline _pipeline;
     private readonly OuterErrorReader _errors;
     private OuterSocketTable.Snapshot? _snapshot;
+    private IOuterSocket[] _sockets = [];
     private bool[] _readable = [];
     private bool[] _inError = [];
     private IOuterSocket? _current;
@@ -33,8 +35,9 @@ internal sealed class InboundWorker : Worker
         : base(name, environment.Database, environment.ReceivePool, counters)
     {
         _table = environment.Sockets;
+        _worker = environment.Worker;
         _pipeline = new InboundPipeline(environment, counters);
-        _errors = new OuterErrorReader(environment.Database, environment.LocalPathMtu, counters, environment.DefaultPathMtu, environment.Relay);
+        _errors = new OuterErrorReader(environment.Database, environment.LocalPathMtu, counters, environment.DefaultPathMtu, environment.Devices.Relay);
     }
 
     /// <inheritdoc/>
@@ -51,8 +54,8 @@ internal sealed class InboundWorker : Worker
         TakeSockets();
         for (int i = 0; HasMemoryDevice && i < _readable.Length; i++)
         {
-            _readable[i] |= _snapshot!.Sockets[i].PollDescriptor < 0;
-            _inError[i] |= _snapshot.Sockets[i].PollDescriptor < 0;
+            _readable[i] |= _sockets[i].PollDescriptor < 0;
+            _inError[i] |= _sockets[i].PollDescriptor < 0;
         }
     }
 
@@ -68,7 +71,7 @@ internal sealed class InboundWorker : Worker
             {
                 if (_readable[i])
                 {
-                    _readable[i] = Receive(_snapshot!.Sockets[i], batch);
+                    _readable[i] = Receive(_sockets[i], batch);
                     more |= _readable[i];
                 }
             }
@@ -96,7 +99,7 @@ internal sealed class InboundWorker : Worker
             if (_inError[i])
             {
                 _inError[i] = false;
-                _current = _snapshot!.Sockets[i];
+                _current = _sockets[i];
                 Handle(DrainErrors, this, batch);
             }
         }
@@ -110,7 +113,7 @@ internal sealed class InboundWorker : Worker
             return;
         }
 
-        foreach (var socket in _snapshot?.Sockets ?? [])
+        foreach (var socket in _sockets)
         {
             if (socket.PollDescriptor >= 0)
             {
@@ -119,13 +122,14 @@ internal sealed class InboundWorker : Worker
         }
 
         _snapshot = now;
+        _sockets = now.SocketsOf(_worker);
         _current = null;
-        _readable = new bool[now.Sockets.Length];
-        _inError = new bool[now.Sockets.Length];
+        _readable = new bool[_sockets.Length];
+        _inError = new bool[_sockets.Length];
         HasMemoryDevice = false;
-        for (int i = 0; i < now.Sockets.Length; i++)
+        for (int i = 0; i < _sockets.Length; i++)
         {
-            int descriptor = now.Sockets[i].PollDescriptor;
+            int descriptor = _sockets[i].PollDescriptor;
             HasMemoryDevice |= descriptor < 0;
             if (descriptor >= 0)
             {
@@ -134,6 +138,6 @@ internal sealed class InboundWorker : Worker
         }
 
         // Nothing waits on the sockets that were taken out any more.
-        _table.DisposeRetired(static _ => true);
+        _table.DisposeRetired(_worker);
     }
 }

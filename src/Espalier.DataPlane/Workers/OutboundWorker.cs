@@ -18,7 +18,7 @@ internal sealed class OutboundWorker : Worker
     public OutboundWorker(string name, PipelineEnvironment environment, WorkerCounters counters)
         : base(name, environment.Database, environment.Pool, counters)
     {
-        _tunnel = environment.Tunnel;
+        _tunnel = environment.Devices.Reader;
         _pipeline = new OutboundPipeline(environment, counters);
         if (_tunnel.PollDescriptor >= 0)
         {

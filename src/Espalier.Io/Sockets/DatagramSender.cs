@@ -48,7 +48,7 @@ internal sealed unsafe class DatagramSender(SafeDescriptor descriptor, IpVersion
                     continue;
                 }
 
-                if (options.SendOnly && slot.Local.IsUnspecified)
+                if (options.SendOnly && !isRaw && slot.Local.IsUnspecified)
                 {
                     // The socket's own source is a loopback address.
                     slot.Error = Errno.EADDRNOTAVAIL;

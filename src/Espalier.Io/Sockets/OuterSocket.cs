@@ -16,10 +16,12 @@ public abstract class OuterSocket : IOuterSocket
 {
     private readonly DatagramReceiver _receiver;
     private readonly DatagramSender _sender;
+    private readonly bool _isSecondRaw;
     private bool _disposed;
 
     private protected OuterSocket(SafeDescriptor descriptor, OuterSocketOptions options, bool isRaw)
     {
+        _isSecondRaw = isRaw && options.SendOnly;
         Descriptor = descriptor;
         Version = options.Version;
         SocketOptions.SetMark(descriptor, options.Mark);
@@ -95,7 +97,19 @@ public abstract class OuterSocket : IOuterSocket
     }
 
     /// <inheritdoc/>
-    public bool TryReceiveError(Span<byte> quoted, out OuterError error) => ErrorQueue.TryReceive(Descriptor, quoted, out error);
+    public bool TryReceiveError(Span<byte> quoted, out OuterError error)
+    {
+        while (ErrorQueue.TryReceive(Descriptor, quoted, out error))
+        {
+            // The kernel gives an ICMP error about raw ESP to every raw socket.
+            if (error.IsLocal || !_isSecondRaw)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
 
     /// <inheritdoc/>
     public virtual void Share(bool open)

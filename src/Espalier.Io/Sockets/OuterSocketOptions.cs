@@ -20,7 +20,16 @@ public sealed record OuterSocketOptions
     /// </summary>
     public string? Interface { get; init; }
 
-    /// <summary>A UDP socket that shares its port, receives nothing and sends by any interface.</summary>
+    /// <summary>
+    /// With <see cref="Interface"/>: one of several sockets for the same, over which the kernel spreads peers by their address and port (SO_REUSEPORT). A process
+    /// of the same user can then take a share of what arrives there.
+    /// </summary>
+    public bool InGroup { get; init; }
+
+    /// <summary>
+    /// A socket that sends by any interface and receives nothing. A UDP socket shares its port; a raw one reports what this host says of its packets, and
+    /// leaves ICMP errors to the one that receives.
+    /// </summary>
     public bool SendOnly { get; init; }
 
     /// <summary>Take datagrams of one size from one peer from the kernel as one (UDP_GRO), where it offers that. Not used by raw sockets.</summary>

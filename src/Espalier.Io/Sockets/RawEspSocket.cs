@@ -11,6 +11,11 @@ public sealed class RawEspSocket : OuterSocket
     private RawEspSocket(SafeDescriptor descriptor, OuterSocketOptions options)
         : base(descriptor, options, isRaw: true)
     {
+        if (options.SendOnly)
+        {
+            SocketOptions.ReceiveNothing(descriptor);
+        }
+
         int errno = options.BindAddress.IsUnspecified ? 0 : Bind(descriptor, options, port: 0);
         if (errno != 0)
         {

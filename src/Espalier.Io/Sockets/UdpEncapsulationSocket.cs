@@ -36,6 +36,10 @@ public sealed class UdpEncapsulationSocket : OuterSocket
         if (options.Interface is { } name)
         {
             PrepareReceiver(descriptor, name);
+            if (options.InGroup)
+            {
+                SocketOptions.Set(descriptor, Socket.SOL_SOCKET, Socket.SO_REUSEPORT, 1, "SO_REUSEPORT");
+            }
         }
 
         // Old kernels do not have it; the datagrams come one by one then.

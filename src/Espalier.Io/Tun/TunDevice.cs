@@ -12,22 +12,15 @@ namespace Espalier.Io.Tun;
 public sealed unsafe class TunDevice : ITunnelDevice
 {
     private const string Node = "/dev/net/tun";
-    private readonly SafeDescriptor _descriptor;
+    private readonly TunQueue[] _readers;
+    private readonly TunQueue[] _writers;
     private readonly InterfaceCounters _counters;
 
-    private readonly SuperPacketReader? _superReader;
-    private readonly SuperPacketWriter? _superWriter;
-
-    private TunDevice(SafeDescriptor descriptor, string name, bool hasVnetHeader, TunOffloads offloads)
+    private TunDevice(string name, TunOffloads offloads, TunQueue[] readers, TunQueue[] writers)
     {
         Offloads = offloads;
-        if (hasVnetHeader)
-        {
-            _superReader = new SuperPacketReader(descriptor);
-            _superWriter = new SuperPacketWriter(descriptor, offloads);
-        }
-
-        _descriptor = descriptor;
+        _readers = readers;
+        _writers = writers;
         Name = name;
         InterfaceIndex = (int)Libc.if_nametoindex(name);
         _counters = new InterfaceCounters(name);
@@ -42,11 +35,17 @@ public sealed unsafe class TunDevice : ITunnelDevice
     /// <summary>The offloads that the kernel granted.</summary>
     public TunOffloads Offloads { get; }
 
+    /// <summary>The queues to read, over which the kernel spreads flows: one, or as many as were asked for. Each for one thread.</summary>
+    public IReadOnlyList<ITunnelDevice> Readers => _readers;
+
+    /// <summary>What writes: as many as <see cref="Readers"/>, each for one thread.</summary>
+    public IReadOnlyList<ITunnelDevice> Writers => _writers;
+
     /// <summary>Super-packets read and written so far.</summary>
-    public (long Read, long Written) SuperPackets => (_superReader?.SuperPackets ?? 0, _superWriter?.SuperPackets ?? 0);
+    public (long Read, long Written) SuperPackets => (_readers.Sum(queue => queue.SuperPackets.Read), _writers.Sum(queue => queue.SuperPackets.Written));
 
     /// <inheritdoc/>
-    public int PollDescriptor => _descriptor.Number;
+    public int PollDescriptor => _readers[0].PollDescriptor;
 
     /// <summary>
     /// Packets that the kernel dropped on their way to us because the device's queue was full (tx_dropped). Reads a file; for statistics, not
@@ -56,24 +55,25 @@ public sealed unsafe class TunDevice : ITunnelDevice
 
     /// <summary>
     /// Creates the device, down and without an address, in the calling thread's network namespace. <c>%d</c> in the name lets the kernel number it. Of the
-    /// offloads it has what the kernel grants.
+    /// offloads it has what the kernel grants, and of <paramref name="queues"/> all (IFF_MULTI_QUEUE) or, where the kernel refuses, one.
     /// </summary>
     /// <exception cref="DeviceException">With one line that says what to do.</exception>
-    public static TunDevice Create(string name, TunOffloads offloads = TunOffloads.All)
+    public static TunDevice Create(string name, TunOffloads offloads = TunOffloads.All, int queues = 1)
     {
+        ArgumentOutOfRangeException.ThrowIfLessThan(queues, 1);
         ArgumentException.ThrowIfNullOrEmpty(name);
         if (Encoding.UTF8.GetByteCount(name) >= ifreq.IFNAMSIZ || name.AsSpan().ContainsAny("/: \t\n") || name is "." or "..")
         {
             throw new DeviceException($"'{name}' is no name for an interface: use 1 to 15 characters without '/', ':' and spaces (--tun)", Errno.EINVAL);
         }
 
-        bool hasVnetHeader = offloads != TunOffloads.None;
-        var descriptor = Open(ref name, hasVnetHeader, out int errno);
-        if (errno == Errno.EINVAL && hasVnetHeader)
+        short flags = (short)((offloads != TunOffloads.None ? Interop.Tun.IFF_VNET_HDR : 0) | (queues > 1 ? Interop.Tun.IFF_MULTI_QUEUE : 0));
+        var descriptor = Open(ref name, flags, out int errno);
+        while (errno == Errno.EINVAL && flags != 0)
         {
-            // A kernel that does not know the header, or a name that is taken by something else: without it the answer is clear.
-            hasVnetHeader = false;
-            descriptor = Open(ref name, hasVnetHeader, out errno);
+            // A kernel that does not know a flag, or a name that is taken by something else: without flags the answer is clear.
+            flags = (short)((flags & Interop.Tun.IFF_MULTI_QUEUE) != 0 ? flags & ~Interop.Tun.IFF_MULTI_QUEUE : 0);
+            descriptor = Open(ref name, flags, out errno);
         }
 
         if (errno != 0)
@@ -81,10 +81,36 @@ public sealed unsafe class TunDevice : ITunnelDevice
             throw DeviceRefused(name, errno);
         }
 
-        return new TunDevice(descriptor, name, hasVnetHeader, hasVnetHeader ? Enable(descriptor, offloads) : TunOffloads.None);
+        bool hasVnetHeader = (flags & Interop.Tun.IFF_VNET_HDR) != 0;
+        var granted = hasVnetHeader ? Enable(descriptor, offloads) : TunOffloads.None;
+        var first = new TunQueue(descriptor, name, hasVnetHeader, granted);
+        if ((flags & Interop.Tun.IFF_MULTI_QUEUE) == 0)
+        {
+            return new TunDevice(name, granted, [first], [first]);
+        }
+
+        // A queue that is written to draws the flows of what is written to itself, in the middle of their packets. So that each flow stays where its hash
+        // puts it, what writes is detached: the kernel takes packets from it and gives it none.
+        var readers = Enumerable.Range(1, queues - 1).Select(_ => new TunQueue(OpenMore(name, flags), name, hasVnetHeader, granted));
+        var writers = Enumerable.Range(0, queues).Select(_ => new TunQueue(Detached(OpenMore(name, flags)), name, hasVnetHeader, granted, reads: false));
+        return new TunDevice(name, granted, [first, .. readers], [.. writers]);
     }
 
-    private static SafeDescriptor Open(ref string name, bool hasVnetHeader, out int errno)
+    private static SafeDescriptor OpenMore(string name, short flags)
+    {
+        var descriptor = Open(ref name, flags, out int errno);
+        return errno == 0 ? descriptor : throw DeviceRefused(name, errno);
+    }
+
+    private static SafeDescriptor Detached(SafeDescriptor descriptor)
+    {
+        ifreq request = default;
+        request.ifr_flags = Interop.Tun.IFF_DETACH_QUEUE;
+        return Libc.ioctl(descriptor, Interop.Tun.TUNSETQUEUE, &request) == 0
+            ? descriptor : throw DeviceException.FromLast("the kernel does not detach a queue of the TUN device (--no-multiqueue does without)");
+    }
+
+    private static SafeDescriptor Open(ref string name, short flags, out int errno)
     {
         var descriptor = new SafeDescriptor(Libc.open(Node, Files.O_RDWR | Files.O_NONBLOCK | Files.O_CLOEXEC));
         if (descriptor.IsInvalid)
@@ -94,7 +120,7 @@ public sealed unsafe class TunDevice : ITunnelDevice
 
         ifreq request = default;
         Encoding.UTF8.GetBytes(name, new Span<byte>(request.ifr_name, ifreq.IFNAMSIZ - 1));
-        request.ifr_flags = (short)(Interop.Tun.IFF_TUN | Interop.Tun.IFF_NO_PI | (hasVnetHeader ? Interop.Tun.IFF_VNET_HDR : 0));
+        request.ifr_flags = (short)(Interop.Tun.IFF_TUN | Interop.Tun.IFF_NO_PI | (ushort)flags);
         errno = Libc.ioctl(descriptor, Interop.Tun.TUNSETIFF, &request) == 0 ? 0 : Errno.Last;
         if (errno != 0)
         {
@@ -122,100 +148,23 @@ public sealed unsafe class TunDevice : ITunnelDevice
     }
 
     /// <inheritdoc/>
-    /// <remarks>A packet that fills its slot to the last byte may have been cut off by the kernel, which does not tell: it is marked Truncated.</remarks>
-    /// <exception cref="DeviceException">The device was deleted.</exception>
-    public int Receive(PacketBatch batch)
-    {
-        ArgumentNullException.ThrowIfNull(batch);
-        if (_superReader is { } reader)
-        {
-            ThrowIfLost(reader.Receive(batch));
-            return batch.Count;
-        }
-
-        batch.Clear();
-        int room = batch.SlotSize - batch.Headroom;
-        int count = 0;
-        fixed (byte* buffer = batch.Buffer)
-        {
-            while (count < batch.Capacity)
-            {
-                int offset = batch.SlotStart(count) + batch.Headroom;
-                nint length = Libc.read(_descriptor, buffer + offset, (nuint)room);
-                if (length > 0)
-                {
-                    batch[count++] = new PacketSlot { Offset = offset, Length = (int)length, Truncated = length == room };
-                }
-                else if (length == 0 || Errno.Last != Errno.EINTR)
-                {
-                    ThrowIfLost(length == 0 ? Errno.EAGAIN : Errno.Last);
-                    break;
-                }
-            }
-        }
-
-        batch.Count = count;
-        return count;
-    }
+    public int Receive(PacketBatch batch) => _readers[0].Receive(batch);
 
     /// <inheritdoc/>
-    public int Send(ReadOnlySpan<byte> packet)
-    {
-        fixed (byte* data = packet)
-        {
-            virtio_net_hdr plain = default;
-            iovec* vectors = stackalloc iovec[2];
-            vectors[0] = new iovec { iov_base = &plain, iov_len = (nuint)sizeof(virtio_net_hdr) };
-            vectors[1] = new iovec { iov_base = data, iov_len = (nuint)packet.Length };
-            int first = _superWriter is null ? 1 : 0;
-            while (true)
-            {
-                if (Libc.writev(_descriptor, vectors + first, 2 - first) >= 0)
-                {
-                    return 0;
-                }
-
-                int errno = Errno.Last;
-                if (errno != Errno.EINTR)
-                {
-                    return errno;
-                }
-            }
-        }
-    }
+    public int Send(ReadOnlySpan<byte> packet) => _writers[0].Send(packet);
 
     /// <inheritdoc/>
-    public int Send(PacketBatch batch, ReadOnlySpan<int> slots)
-    {
-        ArgumentNullException.ThrowIfNull(batch);
-        if (_superWriter is { } writer)
-        {
-            return writer.Send(batch, slots);
-        }
-
-        int sent = 0;
-        foreach (int index in slots)
-        {
-            batch[index].Error = Send(batch.Packet(index));
-            sent += batch[index].Error == 0 ? 1 : 0;
-        }
-
-        return sent;
-    }
+    public int Send(PacketBatch batch, ReadOnlySpan<int> slots) => _writers[0].Send(batch, slots);
 
     /// <summary>Removes the device.</summary>
     public void Dispose()
     {
-        _descriptor.Dispose();
-        _counters.Dispose();
-    }
-
-    private void ThrowIfLost(int errno)
-    {
-        if (errno is Errno.EBADFD or Errno.EBADF)
+        foreach (var queue in _readers.Concat(_writers))
         {
-            throw new DeviceException($"the TUN device {Name} was deleted by somebody else: start 'espalier run' again", errno);
+            queue.Dispose();
         }
+
+        _counters.Dispose();
     }
 
     private static DeviceException NodeRefused(int errno) => errno switch

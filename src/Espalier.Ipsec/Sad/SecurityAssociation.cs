@@ -108,6 +108,12 @@ public sealed class SecurityAssociation : IDisposable
 
     // Hot: owned by the worker that handles this SA's packets.
 
+    /// <summary>
+    /// Where there are several workers in a direction: the number of the one that owns the fields below now, from 1; 0 = none. A worker takes it for the packets of
+    /// a batch and gives it back when these are sent, or opened. Always 0 where there is one.
+    /// </summary>
+    public int Owner;
+
     /// <summary>Last sequence number sent (64-bit; without ESN it stops at 2^32-1).</summary>
     public ulong OutboundSequence;
 

@@ -59,9 +59,16 @@ public sealed class SecurityAssociationDatabase
         var best = template.Spi.Value != 0 && !template.Destination.IsUnspecified
             ? FindBySpi(template, policy.Selector, flow, ref cacheable)
             : outbound.Find(template, policy.Selector, flow, ref cacheable);
-        policy.CachedGeneration = cacheable ? Generation : -1;
-        policy.CachedSa = cacheable ? best : null;
+        if (!cacheable)
+        {
+            policy.CachedGeneration = -1;
+            return best;
+        }
+
+        // In this order: several workers may read and fill the cache at once, and whichever SA of this generation stands in it is checked when it is used.
         policy.CachedDying = best is { Dying: true };
+        policy.CachedSa = best;
+        policy.CachedGeneration = Generation;
         return best;
     }
 

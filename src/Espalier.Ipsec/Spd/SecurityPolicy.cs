@@ -79,14 +79,18 @@ public sealed class SecurityPolicy
     /// <summary>True if packets must be protected: allow with a template.</summary>
     public bool Protects => Action == PolicyAction.Allow && Templates.Count > 0;
 
-    /// <summary>Use; field, because the worker writes in place.</summary>
+    /// <summary>Use; field, because workers write in place: one worker, or several by interlocked operations.</summary>
     public LifetimeUsage Usage;
 
-    /// <summary>Owned by the outbound worker: the SA it last resolved to, valid while <see cref="CachedGeneration"/> is the SAD's.</summary>
+    /// <summary>Written by outbound workers, before <see cref="CachedGeneration"/>: the SA it last resolved to, valid while <see cref="CachedGeneration"/> is the SAD's.</summary>
     internal Sad.SecurityAssociation? CachedSa { get; set; }
 
     /// <summary>Generation of the SAD at which <see cref="CachedSa"/> was found.</summary>
-    internal long CachedGeneration { get; set; } = -1;
+    internal long CachedGeneration
+    {
+        get => Volatile.Read(ref field);
+        set => Volatile.Write(ref field, value);
+    } = -1;
 
     /// <summary>Whether <see cref="CachedSa"/> was dying when it was found: once it turns dying, a newer one is looked for.</summary>
     internal bool CachedDying { get; set; }

@@ -34,6 +34,15 @@ internal sealed record RunOptions
     /// <summary>Receive buffer of each outer socket in bytes.</summary>
     internal int ReceiveBufferBytes { get; init; } = 4 << 20;
 
+    /// <summary>Pairs of workers at most.</summary>
+    internal const int MostWorkers = 64;
+
+    /// <summary>Pairs of workers, an outbound and an inbound one each; more than one need as many queues of the TUN.</summary>
+    internal int Workers { get; init; } = DefaultWorkers;
+
+    /// <summary>As many as there are pairs of processors, so that with two processors there is one; at most 8.</summary>
+    internal static int DefaultWorkers => Math.Clamp(Environment.ProcessorCount / 2, 1, 8);
+
     /// <summary>Read and write the TUN in super-packets (TSO, USO).</summary>
     internal bool Tso { get; init; } = true;
 

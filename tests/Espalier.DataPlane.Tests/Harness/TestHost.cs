@@ -34,12 +34,11 @@ internal sealed class TestHost : IDisposable
             Database = Database,
             Pool = Pool,
             ReceivePool = Pool,
-            Tunnel = Tunnel,
+            Devices = new WorkerDevices(Tunnel, Tunnel, relay),
             Sockets = Sockets,
             LocalAddresses = Local,
             Bypass = Bypass,
             Icmp = Icmp,
-            Relay = relay,
             DefaultPathMtu = defaultPathMtu,
         };
         OutboundCounters = Counters.Add("outbound");

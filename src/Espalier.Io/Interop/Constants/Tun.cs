@@ -8,12 +8,17 @@ internal static class Tun
     internal const ulong TUNSETPERSIST = 0x400454cb;
     internal const ulong TUNGETIFF = 0x800454d2;
     internal const ulong TUNSETOFFLOAD = 0x400454d0;
+    internal const ulong TUNSETQUEUE = 0x400454d9;
 
     // Flags of TUNSETIFF
     internal const short IFF_TUN = 0x0001;
     internal const short IFF_NAPI = 0x0010;
+    internal const short IFF_MULTI_QUEUE = 0x0100;
     internal const short IFF_NO_PI = 0x1000;
     internal const short IFF_VNET_HDR = 0x4000;
+
+    // Flags of TUNSETQUEUE
+    internal const short IFF_DETACH_QUEUE = 0x0400;
 
     // Flags of TUNSETOFFLOAD: what may come to us unfinished. USO since Linux 6.2; refused with EINVAL before.
     internal const uint TUN_F_CSUM = 0x01;

@@ -129,6 +129,11 @@ internal sealed class Daemon : IDisposable
         }
 
         RunLog.Offloads(_logger, _devices.Offloads);
+        if (_devices.Tun.Readers.Count < _options.Workers)
+        {
+            RunLog.MultiQueueRefused(_logger, _options.Workers);
+        }
+
         if (_devices.Sockets.ReceiveOffloadRefused)
         {
             RunLog.ReceiveOffloadRefused(_logger);

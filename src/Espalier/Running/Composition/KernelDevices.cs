@@ -1,3 +1,4 @@
+using System.Globalization;
 using Espalier.DataPlane;
 using Espalier.DataPlane.Sockets;
 using Espalier.Io.Sockets;
@@ -10,14 +11,14 @@ internal sealed class KernelDevices : IDisposable
 {
     private readonly BypassSender _bypass;
     private readonly IcmpSender _icmp;
-    private readonly LoopbackRelay _relay;
+    private readonly IReadOnlyList<LoopbackRelay> _relays;
 
-    private KernelDevices(TunDevice tun, BypassSender bypass, IcmpSender icmp, LoopbackRelay relay, KernelOuterSocketFactory sockets)
+    private KernelDevices(TunDevice tun, BypassSender bypass, IcmpSender icmp, IReadOnlyList<LoopbackRelay> relays, KernelOuterSocketFactory sockets)
     {
         Tun = tun;
         _bypass = bypass;
         _icmp = icmp;
-        _relay = relay;
+        _relays = relays;
         Sockets = sockets;
     }
 
@@ -27,18 +28,22 @@ internal sealed class KernelDevices : IDisposable
     /// <summary>Opens the outer side.</summary>
     internal KernelOuterSocketFactory Sockets { get; }
 
+    private string Workers => Tun.Readers.Count == 1
+        ? "one worker each way" : string.Create(CultureInfo.InvariantCulture, $"{Tun.Readers.Count} workers each way, as many TUN queues");
+
     /// <summary>Which rungs of the offload ladder are in use, for the log.</summary>
     internal string Offloads
     {
         get
         {
             string tun = (Tun.Offloads & TunOffloads.Udp) != 0 ? "TUN with TSO and USO" : Tun.Offloads != TunOffloads.None ? "TUN with TSO" : "TUN packet by packet";
-            return $"{tun}; UDP {(Sockets.Segmentation ? "with" : "without")} GSO, {(Sockets.ReceiveOffload && !Sockets.ReceiveOffloadRefused ? "with" : "without")} GRO";
+            return $"{tun}; UDP {(Sockets.Segmentation ? "with" : "without")} GSO, {(Sockets.ReceiveOffload && !Sockets.ReceiveOffloadRefused ? "with" : "without")} GRO; {Workers}";
         }
     }
 
     /// <summary>All of them, for the data plane.</summary>
-    internal DataPlaneDevices ForDataPlane => new(Tun, Sockets, _bypass, _icmp, _relay);
+    internal DataPlaneDevices ForDataPlane => new(
+        [.. _relays.Select((relay, worker) => new WorkerDevices(Tun.Readers[worker], Tun.Writers[worker], relay))], Sockets, _bypass, _icmp);
 
     /// <summary>Opens all of them, or none.</summary>
     /// <exception cref="Io.DeviceException">One cannot be had; the message says what to do.</exception>
@@ -47,22 +52,29 @@ internal sealed class KernelDevices : IDisposable
         TunDevice? tun = null;
         BypassSender? bypass = null;
         IcmpSender? icmp = null;
+        var relays = new List<LoopbackRelay>();
         try
         {
-            tun = TunDevice.Create(options.TunName, options.Tso ? TunOffloads.All : TunOffloads.None);
+            tun = TunDevice.Create(options.TunName, options.Tso ? TunOffloads.All : TunOffloads.None, options.Workers);
             bypass = BypassSender.Open(options.Mark);
             icmp = IcmpSender.Open();
-            var relay = LoopbackRelay.Open(Configuration.Routing(options).RelayMark);
+            while (relays.Count < tun.Readers.Count)
+            {
+                relays.Add(LoopbackRelay.Open(Configuration.Routing(options).RelayMark));
+            }
+
             var sockets = new KernelOuterSocketFactory(options.Mark, options.ReceiveBufferBytes)
             {
                 SharesPorts = true,
+                Workers = tun.Readers.Count,
                 Segmentation = options.UdpGso,
                 ReceiveOffload = options.UdpGro,
             };
-            return new KernelDevices(tun, bypass, icmp, relay, sockets);
+            return new KernelDevices(tun, bypass, icmp, relays, sockets);
         }
         catch
         {
+            relays.ForEach(relay => relay.Dispose());
             icmp?.Dispose();
             bypass?.Dispose();
             tun?.Dispose();
@@ -73,7 +85,11 @@ internal sealed class KernelDevices : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        _relay.Dispose();
+        foreach (var relay in _relays)
+        {
+            relay.Dispose();
+        }
+
         _icmp.Dispose();
         _bypass.Dispose();
         Tun.Dispose();

@@ -38,6 +38,9 @@ internal static partial class RunLog
     [LoggerMessage(111, LogLevel.Warning, "Crypto engine not used: {Reason}")]
     internal static partial void CryptoRefused(ILogger logger, string reason);
 
+    [LoggerMessage(112, LogLevel.Warning, "The kernel gives the TUN device one queue (IFF_MULTI_QUEUE refused), so there is one worker each way, not {Wanted}")]
+    internal static partial void MultiQueueRefused(ILogger logger, int wanted);
+
     [LoggerMessage(107, LogLevel.Error, "Device lost: {Reason}")]
     internal static partial void DeviceLost(ILogger logger, string reason);
 }
