@@ -51,11 +51,16 @@ public sealed class EspalierProgram : IDisposable
         }
     }
 
+    /// <summary>
+    /// Options that every daemon is started with besides the test's own, which come first: by them tests/run takes the same tests over another rung of the ladder.
+    /// </summary>
+    public const string OptionsVariable = "ESPALIER_TEST_OPTIONS";
+
     /// <summary>Starts it and waits for `ready`.</summary>
     public static EspalierProgram Start(NetworkNamespace host, params string[] options)
     {
         string control = System.IO.Path.Combine(System.IO.Path.GetTempPath(), $"{host.Name}.sock");
-        var process = Shell.Start(["ip", "netns", "exec", host.Name, Path, "run", "--control", control, "--tun", "esp0", .. options]);
+        var process = Shell.Start(["ip", "netns", "exec", host.Name, Path, "run", "--control", control, "--tun", "esp0", .. options, .. RungOptions(options)]);
         var daemon = new EspalierProgram(host, process, control);
         process.ErrorDataReceived += (_, line) =>
         {
@@ -79,6 +84,11 @@ public sealed class EspalierProgram : IDisposable
         process.WaitForExit();
         throw new InvalidOperationException($"espalier run ended with exit code {process.ExitCode}: {daemon.Log}");
     }
+
+    // An option with a value is written --name=value, so that each word stands for itself.
+    private static IEnumerable<string> RungOptions(string[] own) =>
+        (Environment.GetEnvironmentVariable(OptionsVariable) ?? "").Split(' ', StringSplitOptions.RemoveEmptyEntries)
+            .Where(option => !own.Any(other => other.Split('=')[0] == option.Split('=')[0]));
 
     /// <summary>`espalier exec -- PROGRAM`, in the daemon's namespace.</summary>
     public ShellResult Exec(string commandLine) => Exec(commandLine.Split(' ', StringSplitOptions.RemoveEmptyEntries));
