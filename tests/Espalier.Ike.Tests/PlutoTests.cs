@@ -62,28 +62,26 @@ public sealed class PlutoTests : IDisposable
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
-    public void Pluto_RekeysOfEitherSide_PingsGoOn(bool udp)
+    public void Pluto_RekeysOfEitherSide_TrafficGoesOn(bool udp)
     {
         var (moon, sun, _) = Start("start", peerInitiates: false, udp: udp);
         AwaitTunnel(moon.Pluto, sun);
-        using (var pings = new PingFlow(moon.Host, "10.2.0.1", "10.1.0.1"))
-        {
-            pings.AwaitAnswers(20);
-            string before = sun.Child().SpiIn;
-            moon.Pluto.Run("whack", "--name", "net", "--rekey-ipsec").Expect();
-            Wait.Until(() => sun.Children() is [var child] && child.SpiIn != before, () => $"pluto's rekeying\n{moon.Pluto.Process.Printed}", 20);
-            pings.AwaitAnswers(20);
-            pings.ExpectAllAnswered();
-        }
+        using var pings = new PingFlow(moon.Host, "10.2.0.1", "10.1.0.1");
+        pings.AwaitAnswers(20);
 
-        // As a responder pluto sends by the new SA before the peer can have its answer (RFC 7296 §2.8 advises against it), so that with any data plane
-        // the peer may not know the SA of a packet of those few milliseconds.
-        using var later = new PingFlow(moon.Host, "10.2.0.1", "10.1.0.1");
-        later.AwaitAnswers(20);
+        string before = sun.Child().SpiIn;
+        moon.Pluto.Run("whack", "--name", "net", "--rekey-ipsec").Expect();
+        Wait.Until(() => sun.Children() is [var child] && child.SpiIn != before, () => $"pluto's rekeying\n{moon.Pluto.Process.Printed}", 20);
+        pings.AwaitAnswers(20);
+        pings.ExpectAllAnswered();
+
+        // As responder pluto sends with the new SA before its answer has told the initiator of it (on the kernel, too): what goes out in between may be lost, nothing else.
+        using var more = new PingFlow(moon.Host, "10.2.0.1", "10.1.0.1");
+        more.AwaitAnswers(20);
         sun.RekeyChild();
-        later.AwaitAnswers(20);
-        var lost = later.Finish();
-        Assert.True(lost.Count <= 1, later.Describe(lost));
+        more.AwaitAnswers(20);
+        var lost = more.Finish();
+        Assert.True(lost.Count == 0 || lost[^1] - lost[0] < lost.Count, more.Describe(lost));
     }
 
     public void Dispose()

@@ -24,8 +24,11 @@ internal static partial class StatusAll
                 string encapsulated = child.Groups[4].Length > 0 ? "yes" : "";
                 children.Sections.Add((child.Groups[2].Value, new RawSection
                 {
-                    ["name"] = child.Groups[1].Value, ["state"] = child.Groups[3].Value, ["encap"] = encapsulated,
-                    ["spi-in"] = child.Groups[5].Value, ["spi-out"] = child.Groups[6].Value,
+                    ["name"] = child.Groups[1].Value,
+                    ["state"] = child.Groups[3].Value,
+                    ["encap"] = encapsulated,
+                    ["spi-in"] = child.Groups[5].Value,
+                    ["spi-out"] = child.Groups[6].Value,
                 }));
             }
             else if (Traffic().Match(line) is { Success: true } traffic)
