@@ -16,6 +16,9 @@ internal sealed unsafe class DatagramSender(SafeDescriptor descriptor, IpVersion
     private const int LargestSegmentCount = 64;
     private const int LargestMessage = 65_507;
 
+    // One EINVAL may be about the sizes of that message; so many, with nothing cut between, are not.
+    private const int RefusalsAllowed = 16;
+
     private readonly MessageArray _messages = new();
     private readonly LinkLocalScopes _scopes = new();
     private int[] _slotOf = [];
@@ -24,9 +27,10 @@ internal sealed unsafe class DatagramSender(SafeDescriptor descriptor, IpVersion
     private int _vectorCount;
     private int _segmentLength;
     private int _messageLength;
+    private int _refusals;
     private bool? _dontFragment;
 
-    /// <summary>False once the kernel refused to cut messages (EIO), or where it was not asked to.</summary>
+    /// <summary>False once the kernel refused to cut messages (EIO, or EINVAL again and again), or where it was not asked to.</summary>
     internal bool Segments { get; private set; } = options.Segmentation && !isRaw;
 
     /// <summary>Messages that the kernel took to cut.</summary>
@@ -239,7 +243,12 @@ internal sealed unsafe class DatagramSender(SafeDescriptor descriptor, IpVersion
             batch[slot].Error = 0;
         }
 
-        SegmentedMessages += count > 1 ? 1 : 0;
+        if (count > 1)
+        {
+            SegmentedMessages++;
+            _refusals = 0;
+        }
+
         return count;
     }
 
@@ -261,7 +270,6 @@ internal sealed unsafe class DatagramSender(SafeDescriptor descriptor, IpVersion
             return 0;
         }
 
-        Segments &= errno != Errno.EIO;
         header.msg_iovlen = 1;
         header.msg_controllen -= (nuint)ControlMessages.Space(sizeof(ushort));
         int sent = 0;
@@ -277,6 +285,8 @@ internal sealed unsafe class DatagramSender(SafeDescriptor descriptor, IpVersion
             }
         }
 
+        _refusals += errno == Errno.EINVAL && sent == slots.Length ? 1 : 0;
+        Segments &= errno != Errno.EIO && _refusals < RefusalsAllowed;
         return sent;
     }
 

@@ -101,6 +101,36 @@ public sealed class SegmentationTests : IDisposable
         Assert.True(left.SegmentsMessages);
     }
 
+    // SO_NO_CHECK makes the kernel refuse every message that it must cut (EINVAL): as on a way that cannot.
+    [Fact]
+    public void RefusedAtRunTime_EveryPacketArrives_AndTheKernelIsSoonNotAskedAgain()
+    {
+        using var left = Open(_left, IpVersion.IPv4);
+        using var right = Open(_right, IpVersion.IPv4);
+        using var descriptor = new System.Net.Sockets.SafeSocketHandle(left.PollDescriptor, ownsHandle: false);
+        using var option = new System.Net.Sockets.Socket(descriptor);
+        option.SetRawSocketOption(1, 11, BitConverter.GetBytes(1));
+        for (int round = 0; round < 20; round++)
+        {
+            Assert.Equal(round < 16, left.SegmentsMessages);
+            AssertSendsAll(left, right);
+        }
+
+        Assert.Equal(0, left.SegmentedMessages);
+
+        void AssertSendsAll(UdpEncapsulationSocket from, UdpEncapsulationSocket to)
+        {
+            var batch = NewBatch(Slots);
+            for (int i = 0; i < 10; i++)
+            {
+                Add(batch, Payload(100, (byte)i), InternetAddress.Parse("10.77.0.2"), Port);
+            }
+
+            Assert.Equal(10, SendAll(from, batch));
+            Assert.Equal(Enumerable.Range(0, 10).Select(i => Payload(100, (byte)i)), ReceiveAll(to, 10).Select(one => one.Bytes));
+        }
+    }
+
     [Fact]
     public void SwitchedOff_NothingIsJoined()
     {

@@ -102,9 +102,48 @@ public sealed class TunOffloadTests : IDisposable
         Assert.True((device.Offloads & TunOffloads.Udp) != 0 || device.SuperPackets.Written == 0);
     }
 
-    private TunDevice Open(TunOffloads offloads)
+    [Theory]
+    [InlineData(TunOffloads.All)]
+    [InlineData(TunOffloads.None)]
+    public void Queues_OfOneDevice_ShareTheFlows_AndAFlowStaysWhereItIs(TunOffloads offloads)
     {
-        var device = _host.Run(() => TunDevice.Create("esp0", offloads));
+        const int Queues = 4, Flows = 32;
+        using var device = Open(offloads, Queues);
+        Assert.Equal((Queues, Queues), (device.Readers.Count, device.Writers.Count));
+        var sockets = Enumerable.Range(0, Flows).Select(flow => _host.Run(() => Bound("10.78.0.1", 7000 + flow))).ToList();
+        var queueOf = new Dictionary<int, int>();
+        var batch = SocketTestSupport.NewBatch(slots: 64);
+        for (int round = 0; round < 4; round++)
+        {
+            sockets.ForEach(socket => socket.SendTo(new byte[100], new IPEndPoint(IPAddress.Parse("10.78.0.2"), 9)));
+            int received = 0;
+            for (int queue = 0; queue < Queues; queue++)
+            {
+                while (device.Readers[queue].Receive(batch) > 0)
+                {
+                    foreach (byte[] packet in Enumerable.Range(0, batch.Count).Select(i => batch.Packet(i).ToArray()).Where(IsUdp))
+                    {
+                        int port = (packet[20] << 8) | packet[21];
+                        received++;
+                        Assert.Equal(queue, queueOf.TryGetValue(port, out int before) ? before : queueOf[port] = queue);
+
+                        // An answer by any writer draws nothing to another queue.
+                        Assert.Equal(0, device.Writers[(port + round) % Queues].Send(IpPackets.Udp("10.78.0.2", 9, "10.78.0.1", (ushort)port, new byte[10])));
+                    }
+                }
+            }
+
+            Assert.Equal(Flows, received);
+        }
+
+        Assert.True(queueOf.Values.Distinct().Count() > 1);
+        Assert.All(sockets, socket => Assert.Equal(4 * 10, Enumerable.Range(0, 4).Sum(_ => socket.Receive(new byte[64]))));
+        sockets.ForEach(socket => socket.Dispose());
+    }
+
+    private TunDevice Open(TunOffloads offloads, int queues = 1)
+    {
+        var device = _host.Run(() => TunDevice.Create("esp0", offloads, queues));
         Assert.True((device.Offloads & ~offloads) == 0);
         _host.Sysctl("ipv6/conf/esp0/addr_gen_mode", "1");
         _host.Ip("address add 10.78.0.1/24 dev esp0");

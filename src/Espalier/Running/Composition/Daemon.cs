@@ -147,6 +147,7 @@ internal sealed class Daemon : IDisposable
         _control.Loop.Register(_interfaces.PollDescriptor, _interfaces.Follow);
         _control.Loop.Every(InterfaceFollower.RetryPeriod, _interfaces.Retry);
         _control.Loop.Every(InterfaceFollower.RetryPeriod, _dataPlane.AgeAdmissions);
+        _control.Loop.Every(InterfaceFollower.RetryPeriod, new LadderWatch(_dataPlane, _options.UdpGso, _logger).Look);
         _control.Loop.Register(_routing.PollDescriptor, static () => { });
         var trim = new HeapTrim(Entries, () => _routing.IsSettled, HeapTrim.Collect, TimeProvider.System);
         _database.Sad.Removed += _ => trim.Removed();

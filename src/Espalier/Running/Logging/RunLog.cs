@@ -41,6 +41,9 @@ internal static partial class RunLog
     [LoggerMessage(112, LogLevel.Warning, "The kernel gives the TUN device one queue (IFF_MULTI_QUEUE refused), so there is one worker each way, not {Wanted}")]
     internal static partial void MultiQueueRefused(ILogger logger, int wanted);
 
+    [LoggerMessage(113, LogLevel.Warning, "The kernel refuses to cut UDP messages (UDP_SEGMENT) from port {Port}: from now on they are sent one by one")]
+    internal static partial void SegmentationRefused(ILogger logger, ushort port);
+
     [LoggerMessage(107, LogLevel.Error, "Device lost: {Reason}")]
     internal static partial void DeviceLost(ILogger logger, string reason);
 }
