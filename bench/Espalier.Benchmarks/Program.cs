@@ -1,23 +1,36 @@
 using System.Globalization;
+using System.Runtime.CompilerServices;
 using BenchmarkDotNet.Configs;
+using BenchmarkDotNet.Exporters;
 using BenchmarkDotNet.Exporters.Json;
 using BenchmarkDotNet.Jobs;
 using BenchmarkDotNet.Running;
 using BenchmarkDotNet.Toolchains.InProcess.Emit;
 using Espalier.Benchmarks.Esp;
+using Espalier.Benchmarks.Gate;
 
-// dotnet run -c Release --project bench/Espalier.Benchmarks -- [--short] [BENCHMARKDOTNET'S OPTIONS]
-//   --short          three short iterations a benchmark: enough for allocated bytes, not for times
-// dotnet run -c Release --project bench/Espalier.Benchmarks -- framing [ROUNDS]
-//   what a packet costs above its crypto, engines taking turns
-if (args is ["framing", .. var rest])
+[assembly: InternalsVisibleTo("Espalier.Benchmarks.Tests")]
+
+// dotnet run -c Release --project bench/Espalier.Benchmarks -- COMMAND (docs/benchmarks.md)
+//   gate [BENCHMARKDOTNET'S OPTIONS]       every benchmark at one size: exit code 1 where the hot path allocates
+//   full [BENCHMARKDOTNET'S OPTIONS]       every benchmark at every size
+//   framing [ROUNDS]                       what a packet costs above its crypto, engines taking turns
+//   [--short] [BENCHMARKDOTNET'S OPTIONS]  as chosen; --short = three short iterations a benchmark
+string artifacts = Path.Combine("artifacts", "benchmarks");
+switch (args)
 {
-    FramingCost.Run(rest is [var rounds] ? int.Parse(rounds, CultureInfo.InvariantCulture) : 300, Console.Out);
-    return 0;
+    case ["gate", .. var options]:
+        return GateRun.Run(options, artifacts, Console.Out);
+    case ["framing", .. var rest]:
+        FramingCost.Run(rest is [var rounds] ? int.Parse(rounds, CultureInfo.InvariantCulture) : 300, Console.Out);
+        return 0;
 }
 
+bool isFull = args is ["full", ..];
 bool isShort = args.Contains("--short");
+string[] chosen = [.. args.Skip(isFull ? 1 : 0).Where(argument => argument != "--short")];
 var job = (isShort ? Job.ShortRun : Job.Default).WithToolchain(InProcessEmitToolchain.Instance);
-var config = ManualConfig.Create(DefaultConfig.Instance).AddJob(job).AddExporter(JsonExporter.Full);
-BenchmarkSwitcher.FromAssembly(typeof(EspBenchmarks).Assembly).Run([.. args.Where(argument => argument != "--short")], config);
+var config = ManualConfig.Create(DefaultConfig.Instance).AddJob(job)
+    .AddExporter(JsonExporter.Full, MarkdownExporter.GitHub).WithArtifactsPath(artifacts);
+BenchmarkSwitcher.FromAssembly(typeof(EspBenchmarks).Assembly).Run(isFull && chosen.Length == 0 ? ["--filter", "*"] : chosen, config);
 return 0;

@@ -1,5 +1,5 @@
 using BenchmarkDotNet.Attributes;
-using Espalier.Crypto;
+using Espalier.Benchmarks.Gate;
 
 namespace Espalier.Benchmarks.Esp;
 
@@ -12,36 +12,40 @@ public class EspBenchmarks
     [ParamsSource(nameof(Engines))]
     public string Engine { get; set; } = "";
 
-    [Params(64, 576, 1_400, 9_000)]
+    [ParamsSource(nameof(Sizes))]
     public int Size { get; set; }
 
-    public static IEnumerable<string> Engines => CryptoEngines.Survey().Where(found => found.Engine is not null).Select(found => found.Name);
+    public static IEnumerable<string> Engines => Workload.Engines;
+
+    public static IEnumerable<int> Sizes => Workload.IsGate ? [1_400] : [64, 576, 1_400, 9_000];
 
     [GlobalSetup]
-    public void Setup()
-    {
-        var choice = CryptoEngines.Choose(Engine);
-        _scenario = new EspScenario(choice.Refused is null ? choice.Engine : throw new InvalidOperationException(choice.Refused), Size);
-    }
+    public void Setup() => _scenario = new EspScenario(Workload.Engine(Engine), Size);
 
     [GlobalCleanup]
     public void Cleanup() => _scenario.Dispose();
 
     [Benchmark(OperationsPerInvoke = EspScenario.Packets)]
+    [BenchmarkCategory(AllocationGate.HotPath)]
     public void SealBare() => _scenario.SealBare();
 
     [Benchmark(OperationsPerInvoke = EspScenario.Packets)]
+    [BenchmarkCategory(AllocationGate.HotPath)]
     public void Seal() => _scenario.Seal();
 
     [Benchmark(OperationsPerInvoke = EspScenario.Packets)]
+    [BenchmarkCategory(AllocationGate.HotPath)]
     public void SealBatch() => _scenario.SealBatch();
 
     [Benchmark(OperationsPerInvoke = EspScenario.Packets)]
+    [BenchmarkCategory(AllocationGate.HotPath)]
     public int OpenBare() => _scenario.OpenBare();
 
     [Benchmark(OperationsPerInvoke = EspScenario.Packets)]
+    [BenchmarkCategory(AllocationGate.HotPath)]
     public int Open() => _scenario.Open();
 
     [Benchmark(OperationsPerInvoke = EspScenario.Packets)]
+    [BenchmarkCategory(AllocationGate.HotPath)]
     public int OpenBatch() => _scenario.OpenBatch();
 }

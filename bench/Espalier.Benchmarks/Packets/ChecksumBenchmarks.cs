@@ -1,0 +1,33 @@
+using BenchmarkDotNet.Attributes;
+using Espalier.Benchmarks.Gate;
+using Espalier.Wire.Checksums;
+
+namespace Espalier.Benchmarks.Packets;
+
+/// <summary>The Internet checksum over a packet.</summary>
+[MemoryDiagnoser]
+public class ChecksumBenchmarks
+{
+    private byte[][] _packets = [];
+
+    [ParamsSource(nameof(Sizes))]
+    public string Size { get; set; } = "";
+
+    public static IEnumerable<string> Sizes => Workload.Sizes;
+
+    [GlobalSetup]
+    public void Setup() => _packets = Workload.Create(Size);
+
+    [Benchmark(OperationsPerInvoke = Workload.Packets)]
+    [BenchmarkCategory(AllocationGate.HotPath)]
+    public int Compute()
+    {
+        int sum = 0;
+        foreach (byte[] packet in _packets)
+        {
+            sum += InternetChecksum.Compute(packet);
+        }
+
+        return sum;
+    }
+}
