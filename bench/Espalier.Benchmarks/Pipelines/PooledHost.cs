@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using Espalier.DataPlane;
 using Espalier.DataPlane.Batches;
 using Espalier.DataPlane.Counters;
 using Espalier.DataPlane.Inbound;
@@ -52,7 +53,7 @@ internal sealed class PooledHost : ITunnelHost, ILocalAddresses
             Database = _database,
             Pool = pool,
             ReceivePool = pool,
-            Tunnel = Tunnel,
+            Devices = new WorkerDevices(Tunnel, Tunnel),
             Sockets = _sockets,
             LocalAddresses = this,
             DefaultPathMtu = JumboPathMtu,
