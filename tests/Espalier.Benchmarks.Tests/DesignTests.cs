@@ -9,7 +9,7 @@ public sealed class DesignTests
     private const int Patience = 10_000;
 
     public static TheoryData<bool, bool, string> Pairs =>
-        new MatrixTheoryData<bool, bool, string>([true, false], [true, false], ["64", "1400", Workload.Imix]);
+        new MatrixTheoryData<bool, bool, string>([true, false], [true, false], ["64", "1400", "9000", Workload.Imix]);
 
     [Theory]
     [MemberData(nameof(Pairs))]

@@ -44,7 +44,8 @@ internal static class GateRun
 
     private static GatedResult Result(Summary summary, BenchmarkCase benchmark)
     {
-        string parameters = benchmark.Parameters.PrintInfo;
+        // BenchmarkDotNet's own text of them is cut short.
+        string parameters = string.Join(", ", benchmark.Parameters.Items.Select(item => $"{item.Name}={item.Value}"));
         string name = $"{benchmark.Descriptor.Type.Name}.{benchmark.Descriptor.WorkloadMethod.Name}({parameters})";
         bool isHotPath = AllocationGate.MustNotAllocate(benchmark.Descriptor.Categories, parameters);
         var report = summary[benchmark];

@@ -61,7 +61,7 @@ public class OffloadBenchmarks
         int count = 0;
         if (PacketSegmenter.TryCreate(_super, _header, Size, out var segmenter, out _))
         {
-            while (segmenter.TryWriteNext(_cut.AsSpan(count * Slot, Slot), out _))
+            while (count < segmenter.Count && segmenter.TryWriteNext(_cut.AsSpan(count * Slot, Slot), out _))
             {
                 count++;
             }
