@@ -88,6 +88,7 @@ public sealed class EspalierProgram : IDisposable
     // An option with a value is written --name=value, so that each word stands for itself.
     private static IEnumerable<string> RungOptions(string[] own) =>
         (Environment.GetEnvironmentVariable(OptionsVariable) ?? "").Split(' ', StringSplitOptions.RemoveEmptyEntries)
+            .Where(option => option != "--no-multiqueue" || !own.Contains("--workers"))
             .Where(option => !own.Any(other => other.Split('=')[0] == option.Split('=')[0]));
 
     /// <summary>`espalier exec -- PROGRAM`, in the daemon's namespace.</summary>
