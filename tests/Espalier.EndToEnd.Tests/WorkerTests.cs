@@ -47,6 +47,9 @@ public sealed class WorkerTests
         hosts.Key(outer6: false, inner6: false, udp: true, extra: "replay-window 1024");
         using var server = Serve(hosts);
         using var client = hosts.Moon.Start($"iperf3 -c 10.2.0.1 -B 10.1.0.1 -u -P {Flows} -b 2M -l 500 -t 3");
+
+        // iperf3 opens each UDP stream with one datagram and waits for its answer: what is lost there is lost to it.
+        Wait.Until(() => Traffic(hosts.MoonDaemon.Stat(), "packetsOut") > 500, "iperf3 does not send");
         for (int round = 0; round < 10; round++)
         {
             hosts.MoonDaemon.Exec("ip xfrm state flush").Expect();
