@@ -1,3 +1,5 @@
+using Espalier.Testing;
+
 namespace Espalier.Lab.Tests;
 
 public sealed class CommandLineTests
@@ -33,6 +35,21 @@ public sealed class CommandLineTests
         var (code, _, error) = LabProgram.Run("compare", "/nosuch/a.json", "/nosuch/b.json");
         Assert.Equal(1, code);
         Assert.Single(error.Split('\n', StringSplitOptions.RemoveEmptyEntries));
+    }
+
+    [Fact]
+    public void Compare_WhatChanged_IsListedWithTheRatiosThatDisagree()
+    {
+        using var folder = new TemporaryFolder("compare");
+        string before = folder.FilePath("a.json"), after = folder.FilePath("b.json");
+        Samples.Measured(8).Write(before);
+        Samples.Measured(16).Write(after);
+
+        var (code, output, _) = LabProgram.Run("compare", before, after);
+
+        Assert.Equal(0, code);
+        Assert.Contains("2.00 [", output, StringComparison.Ordinal);
+        Assert.Contains("outside: tcp espalier:ipsec-mb one stream: 8.00 and 16.0", output, StringComparison.Ordinal);
     }
 
     [Theory]

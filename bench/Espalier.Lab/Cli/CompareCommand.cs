@@ -28,7 +28,7 @@ internal static class CompareCommand
         int untold = comparison.Changes.Count(change => change.Ratio.Low is null);
         if (changed.Length > 0)
         {
-            var table = new Table().RoundedBorder().Title("Changed beyond the noise").AddColumns("experiment", "subject", "measure", "A", "B", "B over A [95 %]");
+            var table = new Table().RoundedBorder().Title("Changed beyond the noise").AddColumns("experiment", "subject", "measure", "A", "B", "B over A [[95 %]]");
             foreach (var c in changed)
             {
                 table.AddRow(
