@@ -53,7 +53,7 @@ public sealed class SampleStatisticsTests
 
     [Fact]
     public void MedianOf_AnySamples_IntervalHoldsTheMedianWithinTheSamples() =>
-        Gen.Double[0.1, 1000].Array[3, 12].Sample(
+        Gen.Double[0.1, 1000].Array[6, 12].Sample(
             samples =>
             {
                 var estimate = SampleStatistics.MedianOf(samples, 1);
@@ -71,6 +71,30 @@ public sealed class SampleStatisticsTests
         Assert.InRange(held, 176, 200);
     }
 
+    [Theory]
+    [InlineData(3)]
+    [InlineData(4)]
+    [InlineData(5)]
+    public void MedianOf_FewDraws_IntervalsHoldTheTruth(int samples)
+    {
+        var random = new Random(11);
+        double Draw() => Math.Exp(0.2 * (Enumerable.Range(0, 12).Sum(_ => random.NextDouble()) - 6)); // nearly log-normal, median 1
+        int held = Enumerable.Range(0, 400).Count(i => SampleStatistics.MedianOf([.. Enumerable.Range(0, samples).Select(_ => Draw())], i).Covers(1));
+        Assert.InRange(held, 368, 396);
+    }
+
     [Fact]
-    public void MedianOf_SameSeed_IsTheSame() => Assert.Equal(SampleStatistics.MedianOf([1, 5, 2, 8, 3], 9), SampleStatistics.MedianOf([1, 5, 2, 8, 3], 9));
+    public void UnpairedRatio_FewDraws_IntervalsHoldTheTruth()
+    {
+        var random = new Random(13);
+        double[] Draw(double median) => [.. Enumerable.Range(0, 3).Select(_ => median * Math.Exp(0.2 * (Enumerable.Range(0, 12).Sum(_ => random.NextDouble()) - 6)))];
+        int held = Enumerable.Range(0, 400).Count(i => SampleStatistics.UnpairedRatio(Draw(6), Draw(2), i).Covers(3));
+        Assert.InRange(held, 368, 400);
+    }
+
+    [Fact]
+    public void MedianOf_FewWithAZero_HaveNoInterval() => Assert.Null(SampleStatistics.MedianOf([0, 1, 2], 1).Low);
+
+    [Fact]
+    public void MedianOf_SameSeed_IsTheSame() => Assert.Equal(SampleStatistics.MedianOf([1, 5, 2, 8, 3, 7], 9), SampleStatistics.MedianOf([1, 5, 2, 8, 3, 7], 9));
 }

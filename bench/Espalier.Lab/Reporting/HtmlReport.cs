@@ -117,7 +117,7 @@ internal static class HtmlReport
             return;
         }
 
-        page.Append("<section id=\"goals\"><h2>Espalier's goals</h2><div class=\"wide\"><table><caption>Medians of paired ratios with bootstrap 95 % intervals</caption><thead><tr>");
+        page.Append("<section id=\"goals\"><h2>Espalier's goals</h2><div class=\"wide\"><table><caption>Medians of paired ratios with 95 % intervals</caption><thead><tr>");
         page.AppendJoin("", ((string[])["measure", "engine", "against", "ratio", "interval", "goal", ""]).Select(head => $"<th scope=\"col\">{head}</th>")).Append("</tr></thead><tbody>");
         foreach (var row in rows)
         {

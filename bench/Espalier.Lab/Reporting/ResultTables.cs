@@ -89,7 +89,7 @@ internal static class ResultTables
 
     private static Table Goals(IEnumerable<GoalRow> rows)
     {
-        var table = new Table().RoundedBorder().Title("Goals: medians of paired ratios with bootstrap 95 % intervals").AddColumns("espalier", "measure", "against", "ratio or value", "goal", "");
+        var table = new Table().RoundedBorder().Title("Goals: medians of paired ratios with 95 % intervals").AddColumns("espalier", "measure", "against", "ratio or value", "goal", "");
         foreach (var row in rows)
         {
             string interval = row.Ratio.Low is { } low && row.Ratio.High is { } high ? $" [{Number(low)}, {Number(high)}]" : " (too few samples)";
