@@ -187,7 +187,8 @@ internal sealed class ControlClient : IXfrmPeer, IDisposable
                     : XfrmError.Invalid("A message carries one descriptor at most"));
             }
 
-            return _server.HandleOnLease(this, buffer.AsSpan(0, received.Length), ref descriptor);
+            _server.HandleOnLease(this, buffer.AsSpan(0, received.Length), ref descriptor);
+            return true;
         }
         finally
         {

@@ -162,8 +162,8 @@ public sealed partial class ControlServer : IXfrmListeners, IDisposable
         }
     }
 
-    /// <summary>Handles a datagram on a client's connection. False: the client must go.</summary>
-    internal bool HandleOnLease(ControlClient client, Span<byte> datagram, ref SafeDescriptor? descriptor)
+    /// <summary>Handles a datagram on a client's connection.</summary>
+    internal void HandleOnLease(ControlClient client, Span<byte> datagram, ref SafeDescriptor? descriptor)
     {
         try
         {
@@ -185,7 +185,6 @@ public sealed partial class ControlServer : IXfrmListeners, IDisposable
             }
 
             Counters.Malformed += reader.Malformed ? 1 : 0;
-            return true;
         }
         finally
         {
