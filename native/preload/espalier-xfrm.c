@@ -230,7 +230,7 @@ static int add_descriptor(uint16_t entry, int fd)
         return fd;
     int cancel_state = take_turn();
     int error = fd >= MAX_DESCRIPTORS ? EMFILE : sockets[entry].descriptors == 0 ? EBADF : 0;
-    if (!error) {
+    if (!error && entry_of(fd) != entry) {      /* equal: two threads have duplicated it to the same number */
         sockets[entry].descriptors++;
         set_entry(fd, entry);
     }
@@ -864,13 +864,23 @@ static void stamp_port(char *request, int length, uint32_t port)
         message->nlmsg_pid = port;
 }
 
+/* What DONE will carry: a thread that sends while another closes or replaces its descriptor can cause one that nobody waits for. */
+static uint32_t sequence_of(const char *request, size_t length)
+{
+    struct nlmsghdr header = { 0 };
+    memcpy(&header, request, length < sizeof header ? 0 : sizeof header);
+    return header.nlmsg_seq;
+}
+
 /* Sends one request and waits until it is handled. 0 or an errno. */
 static int converse(struct xfrm_socket *s, int fd, const char *request, size_t length, int flags)
 {
     int cancel_state = take_turn();
     int error = ensure_attached(s);
+    if (!error && entry_of(fd) != number_of(s))
+        error = EBADF;      /* another thread has closed or replaced it: it may be anybody's */
     if (!error)
-        error = real_send()(fd, request, length, MSG_NOSIGNAL | (flags & MSG_DONTWAIT)) < 0 ? errno : await(s->lease, DONE, 0);
+        error = real_send()(fd, request, length, MSG_NOSIGNAL | (flags & MSG_DONTWAIT)) < 0 ? errno : await(s->lease, DONE, sequence_of(request, length));
     int left = (int)length;
     for (const struct nlmsghdr *message = (const struct nlmsghdr *)request; !error && NLMSG_OK(message, left); message = NLMSG_NEXT(message, left))
         note_association(message);

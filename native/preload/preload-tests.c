@@ -25,6 +25,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -647,6 +648,17 @@ static void racing_threads(void)
     CHECK(fstat(0, &after) == 0 && after.st_ino == before.st_ino);
 }
 
+/* As a thread does that sends on a number just closed or being duplicated to: the library does not see it, and nobody waits for its DONE. */
+static void requests_past_the_library(void)
+{
+    int fd = open_bound(0);
+    for (uint32_t i = 1; i <= 2000; i++) {
+        struct request quiet = make(QUIET, 0, 10000 + i);
+        CHECK(syscall(SYS_sendto, fd, &quiet, sizeof quiet, 0, NULL, 0) == sizeof quiet);
+        echo(fd, i);
+    }
+}
+
 static void *wait_for_input(void *argument)
 {
     char buffer[100];
@@ -1043,8 +1055,8 @@ static const struct { const char *name; void (*run)(void); } tests[] = {
     TEST(absent_data_plane), TEST(wrong_type), TEST(names_and_ports), TEST(every_way_to_send_and_receive), TEST(several_messages_in_one_request),
     TEST(options), TEST(dump_larger_than_any_queue), TEST(notifications), TEST(duplicates_and_close), TEST(hidden_descriptors_are_ours),
     TEST(forked_processes_share), TEST(child_dies_in_a_request), TEST(vfork_child_leaves_the_table_alone),
-    TEST(executed_program_inherits_what_was_asked), TEST(threads), TEST(racing_threads), TEST(cancelled_threads), TEST(data_plane_dies_and_returns),
-    TEST(data_plane_dies_in_a_request), TEST(blocked_receiver_learns_of_the_end), TEST(subscriber_that_never_sends_comes_back),
+    TEST(executed_program_inherits_what_was_asked), TEST(threads), TEST(racing_threads), TEST(requests_past_the_library), TEST(cancelled_threads),
+    TEST(data_plane_dies_and_returns), TEST(data_plane_dies_in_a_request), TEST(blocked_receiver_learns_of_the_end), TEST(subscriber_that_never_sends_comes_back),
     TEST(signal_interrupts_a_blocked_receive), TEST(forked_process_and_restart), TEST(bypass_becomes_a_mark),
     TEST(encapsulation_goes_to_the_data_plane), TEST(encapsulation_leaves_the_socket_ordinary), TEST(encapsulation_of_both_families),
     TEST(encapsulation_survives_the_data_plane), TEST(closed_sockets_make_room_for_others), TEST(bind_beside_the_data_plane),

@@ -1,8 +1,10 @@
+using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using Espalier.Io.Polling;
 using Espalier.Io.UnixSockets;
 using Espalier.Xfrm.Handlers;
 using Espalier.Xfrm.Messages;
+using Espalier.Xfrm.Messages.Structs;
 
 namespace Espalier.Xfrm.Server;
 
@@ -205,8 +207,9 @@ internal sealed class ControlClient : IXfrmPeer, IDisposable
         switch (received.Outcome)
         {
             case UnixReceiveOutcome.Message:
-                var error = _server.HandleOnAttached(this, buffer.AsSpan(0, Math.Min(received.Length, buffer.Length)), received.Truncated);
-                _server.SendDone(this, error);
+                var request = buffer.AsSpan(0, Math.Min(received.Length, buffer.Length));
+                uint sequence = request.Length >= NetlinkHeader.Size ? MemoryMarshal.Read<NetlinkHeader>(request).Sequence : 0;
+                _server.SendDone(this, sequence, _server.HandleOnAttached(this, request, received.Truncated));
                 break;
             case UnixReceiveOutcome.Nothing:
                 break;

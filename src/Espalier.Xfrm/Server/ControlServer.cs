@@ -212,10 +212,10 @@ public sealed partial class ControlServer : IXfrmListeners, IDisposable
         }
     }
 
-    /// <summary>Tells the preload library that the request is handled.</summary>
-    internal void SendDone(ControlClient client, int errno)
+    /// <summary>Tells the preload library that the request with this sequence number is handled.</summary>
+    internal void SendDone(ControlClient client, uint sequence, int errno)
     {
-        _writer.Begin(ControlMessage.Done, 0, 0, 0);
+        _writer.Begin(ControlMessage.Done, 0, sequence, 0);
         _writer.Reserve<uint>() = (uint)errno;
         _writer.End();
         client.SendOnLease(_writer.Written);

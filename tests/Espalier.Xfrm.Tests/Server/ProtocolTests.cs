@@ -71,10 +71,13 @@ public sealed class ProtocolTests
         {
             Assert.Equal(0, lease.Send(Attach(), b.Descriptor));
             Assert.Equal(0, Next(lease).Errno);
-            for (int i = 0; i < 200; i++)
+            for (uint sequence = 0; sequence < 200; sequence++)
             {
-                Assert.Equal(0, a.Send(Request.PolicyId(XfrmMessage.GetPolicy, flags: Netlink.Request)));
-                Assert.Equal(ControlMessage.Done, Next(lease).Type);
+                byte[] request = Request.PolicyId(XfrmMessage.GetPolicy, flags: Netlink.Request).Bytes();
+                BitConverter.GetBytes(sequence).CopyTo(request, 8);
+                Assert.Equal(0, a.Send(request));
+                var done = Next(lease);
+                Assert.Equal((ControlMessage.Done, sequence), (done.Type, done.Sequence));
                 byte[] buffer = new byte[4096];
                 Assert.Equal(UnixReceiveOutcome.Message, a.Receive(buffer).Outcome);
             }
