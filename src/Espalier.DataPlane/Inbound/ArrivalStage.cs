@@ -22,6 +22,10 @@ internal sealed class ArrivalStage(IpsecDatabase database, IPortRelay? relay, Wo
     private const byte Keepalive = 0xFF;
     private const int MessageTooLong = 90;
 
+    // What the SAD said of the packet before, in the same batch.
+    private SaIdentity _latestIdentity;
+    private SecurityAssociation? _latest;
+
     /// <summary>
     /// Checks the packets of a batch from <paramref name="start"/> on. Those that go on stand in <paramref name="frames"/>; the others are counted.
     /// </summary>
@@ -29,6 +33,7 @@ internal sealed class ArrivalStage(IpsecDatabase database, IPortRelay? relay, Wo
     public int Check(PacketBatch batch, IOuterSocket socket, int start, FrameList frames)
     {
         bool isUdp = socket.LocalPort != 0;
+        _latest = null;
         for (int i = start; i < batch.Count; i++)
         {
             var esp = batch.Packet(i);
@@ -86,6 +91,17 @@ internal sealed class ArrivalStage(IpsecDatabase database, IPortRelay? relay, Wo
         }
     }
 
+    private SecurityAssociation? Find(in SaIdentity identity)
+    {
+        if (_latest is null || identity != _latestIdentity)
+        {
+            _latest = database.Sad.Find(identity);
+            _latestIdentity = identity;
+        }
+
+        return _latest;
+    }
+
     private DropReason Check(
         in PacketSlot slot, ReadOnlySpan<byte> esp, bool isUdp, out SecurityAssociation? association, out ulong sequence, out bool isTaken)
     {
@@ -119,7 +135,7 @@ internal sealed class ArrivalStage(IpsecDatabase database, IPortRelay? relay, Wo
             return DropReason.InboundReservedSpi;
         }
 
-        association = database.Sad.Find(new SaIdentity(spi, slot.Local));
+        association = Find(new SaIdentity(spi, slot.Local));
         if (association is null)
         {
             return DropReason.InboundUnknownSpi;

@@ -18,13 +18,14 @@ internal sealed class DeliveryStage(ITunnelDevice tunnel, WorkerCounters counter
     {
         var slots = _slots.AsSpan(0, _count);
         tunnel.Send(batch, slots);
+        long packets = 0, bytes = 0;
         foreach (int index in slots)
         {
             ref readonly var slot = ref batch[index];
             if (slot.Error == 0)
             {
-                counters.Add(TrafficCounter.InboundPackets);
-                counters.Add(TrafficCounter.InboundBytes, slot.Length);
+                packets++;
+                bytes += slot.Length;
             }
             else
             {
@@ -32,6 +33,8 @@ internal sealed class DeliveryStage(ITunnelDevice tunnel, WorkerCounters counter
             }
         }
 
+        counters.Add(TrafficCounter.InboundPackets, packets);
+        counters.Add(TrafficCounter.InboundBytes, bytes);
         _count = 0;
     }
 }

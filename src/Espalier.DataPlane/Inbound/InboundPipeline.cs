@@ -20,10 +20,11 @@ namespace Espalier.DataPlane.Inbound;
 ///   ── in order, for each packet whose ICV was right ──
 ///   3  replay window, use, padding, next header, TFC padding      EspDecapsulation.Commit
 ///   4  the peer's address                                         MappingStage ──▶ MAPPING event
-///   5  parse, ports of fragments                                  InnerPacketParser, FragmentPorts
+///   5  parse, ports of fragments                                  FlowParser, FragmentPorts
 ///   6  the SA's own selector                                      SelectorStage
 ///   7  DSCP and ECN                                               TunnelHeader
 ///   8  policy                                                     PolicyCheckStage
+///      (the ports, 6 and the verdict of 8 stay as they were, where the packet before was of the same flow and SA and passed)
 ///   ── for the whole batch ──
 ///   9  TUN                                                        DeliveryStage
 /// </code>
@@ -38,10 +39,15 @@ internal sealed class InboundPipeline
     private readonly SaClaims? _claims;
     private readonly ArrivalStage _arrival;
     private readonly MappingStage _mapping;
+    private readonly FlowParser _parser = new();
     private readonly FragmentPorts _fragments = new();
     private readonly PolicyCheckStage _policies;
     private readonly DeliveryStage _delivery;
     private readonly FrameList _arrived;
+
+    // Of the packet before, if it passed: what brought it and what let it in. In one batch.
+    private SecurityAssociation? _latestAssociation;
+    private SecurityPolicy? _latestPolicy;
 
     /// <summary>Composes the stages.</summary>
     /// <param name="environment">What all pipelines share.</param>
@@ -73,6 +79,9 @@ internal sealed class InboundPipeline
         }
 
         _use.Settle(_clock.UnixSeconds);
+
+        // Behind the gate policies and SAs may change.
+        (_latestAssociation, _latestPolicy) = (null, null);
     }
 
     private void Finish(PacketBatch batch)
@@ -136,40 +145,62 @@ internal sealed class InboundPipeline
 
     private DropReason CheckInner(SecurityAssociation association, Span<byte> packet, byte outerTrafficClass)
     {
-        if (!InnerPacketParser.TryParse(packet, out var summary))
+        if (!_parser.TryParse(packet))
         {
             return DropReason.InboundMalformedInner;
         }
 
+        if (!_parser.IsSameFlow || !ReferenceEquals(association, _latestAssociation))
+        {
+            return CheckFlow(association, packet, _parser.Summary, outerTrafficClass);
+        }
+
+        var reason = CheckEcn(association, packet, outerTrafficClass);
+        if (reason == DropReason.None)
+        {
+            _use.Count(_latestPolicy!, _parser.Summary.TotalLength, _clock.UnixSeconds);
+        }
+
+        return reason;
+    }
+
+    private DropReason CheckFlow(SecurityAssociation association, Span<byte> packet, in PacketSummary summary, byte outerTrafficClass)
+    {
+        _latestAssociation = null;
         if (!_fragments.TryResolve(summary, _clock.Milliseconds, out var flow))
         {
             return DropReason.InboundFragmentWithoutPorts;
         }
 
         var reason = SelectorStage.Check(association, flow);
-        if (reason != DropReason.None)
+        if (reason == DropReason.None)
         {
-            return reason;
+            reason = CheckEcn(association, packet, outerTrafficClass);
         }
 
-        // RFC 6040 §4.2.
-        bool ecnPermitted = TunnelHeader.TryDecapsulate(packet, outerTrafficClass, association.Flags, out var alert);
+        if (reason == DropReason.None)
+        {
+            reason = _policies.Check(association, flow, summary.TotalLength, out _latestPolicy);
+        }
+
+        if (reason == DropReason.None)
+        {
+            _fragments.Remember(summary, _clock.Milliseconds);
+            _latestAssociation = association;
+        }
+
+        return reason;
+    }
+
+    // RFC 6040 §4.2.
+    private DropReason CheckEcn(SecurityAssociation association, Span<byte> packet, byte outerTrafficClass)
+    {
+        bool permitted = TunnelHeader.TryDecapsulate(packet, outerTrafficClass, association.Flags, out var alert);
         if (alert != EcnAlert.None)
         {
             _counters.Add(TrafficCounter.EcnAlerts);
         }
 
-        if (!ecnPermitted)
-        {
-            return DropReason.InboundEcnForbidden;
-        }
-
-        reason = _policies.Check(association, flow, summary.TotalLength);
-        if (reason == DropReason.None)
-        {
-            _fragments.Remember(summary, _clock.Milliseconds);
-        }
-
-        return reason;
+        return permitted ? DropReason.None : DropReason.InboundEcnForbidden;
     }
 }

@@ -15,11 +15,11 @@ internal sealed class PolicyCheckStage(IpsecDatabase database, ILocalAddresses l
 {
     private readonly FlowCache _flows = new(database.Spd);
 
-    /// <summary>None, or why the packet must be dropped. Counts the use of the policy.</summary>
-    public DropReason Check(SecurityAssociation association, in FlowKey flow, int length)
+    /// <summary>None, or why the packet must be dropped. Counts the use of the policy that covers it.</summary>
+    public DropReason Check(SecurityAssociation association, in FlowKey flow, int length, out SecurityPolicy? policy)
     {
         var direction = localAddresses.IsLocal(flow.Destination) ? PolicyDirection.In : PolicyDirection.Forward;
-        switch (_flows.Lookup(flow, direction, out var policy))
+        switch (_flows.Lookup(flow, direction, out policy))
         {
             case PolicyVerdict.PortsNeeded:
                 return DropReason.InboundFragmentWithoutPorts;

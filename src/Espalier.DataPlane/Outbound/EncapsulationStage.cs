@@ -32,7 +32,7 @@ internal sealed class EncapsulationStage(IpsecDatabase database, BatchClock cloc
         byte nextHeader = summary.Version == IpVersion.IPv6 ? IpProtocol.IPv6 : IpProtocol.IPv4;
         var reason = EspEncapsulation.TryPrepare(
             association, batch.Buffer.AsSpan(start, batch.SlotSize), slot.Offset - start, summary.TotalLength, nextHeader,
-            association.InnerMtu(pathMtu), clock.UnixSeconds, out frame, out var notice);
+            association.TfcPadding == 0 ? 0 : association.InnerMtu(pathMtu), clock.UnixSeconds, out frame, out var notice);
         if (notice is { } kind)
         {
             database.Events.TryPost(new IpsecEvent(kind, association, null, default, default, 0, 0));

@@ -14,7 +14,7 @@ namespace Espalier.DataPlane.Outbound;
 /// <summary>
 /// The outbound way of a packet, from the TUN to the outer sockets (RFC 4301 §5.1, RFC 4303 §3.3), one class a stage, one batch at a time:
 /// <code>
-///   1  parse                     InnerPacketParser
+///   1  parse                     FlowParser ──▶ 6 where the packet before was of the same flow, and was protected
 ///   2  ports of fragments        FragmentPorts
 ///   3  policy                    PolicyStage ───────────▶ BypassStage (in clear)
 ///   4  security association      AssociationStage ──────▶ ACQUIRE event
@@ -32,6 +32,7 @@ internal sealed class OutboundPipeline
     private readonly BatchClock _clock;
     private readonly WorkerCounters _counters;
     private readonly int _defaultPathMtu;
+    private readonly FlowParser _parser = new();
     private readonly FragmentPorts _fragments = new();
     private readonly PolicyUse _use;
     private readonly SaClaims? _claims;
@@ -43,6 +44,7 @@ internal sealed class OutboundPipeline
     private readonly SealStage _seal;
     private readonly TransmitStage _transmit;
     private readonly FrameList _pending;
+    private Decision _latest;
 
     /// <summary>Composes the stages.</summary>
     /// <param name="environment">What all pipelines share.</param>
@@ -85,6 +87,9 @@ internal sealed class OutboundPipeline
 
         Flush(batch);
         _use.Settle(_clock.UnixSeconds);
+
+        // Behind the gate policies and SAs may change.
+        _latest = default;
     }
 
     private DropReason Handle(PacketBatch batch, int index)
@@ -94,12 +99,24 @@ internal sealed class OutboundPipeline
             return DropReason.OutboundOversized;
         }
 
-        var packet = batch.Packet(index);
-        if (!InnerPacketParser.TryParse(packet, out var summary))
+        if (!_parser.TryParse(batch.Packet(index)))
         {
             return DropReason.OutboundMalformedInner;
         }
 
+        if (!_parser.IsSameFlow || !_latest.Holds)
+        {
+            return Decide(batch, index, _parser.Summary);
+        }
+
+        _use.Count(_latest.Policy!, _parser.Summary.TotalLength, _clock.UnixSeconds);
+        return Protect(batch, index, _latest.Association!, _parser.Summary);
+    }
+
+    private DropReason Decide(PacketBatch batch, int index, in PacketSummary summary)
+    {
+        _latest = default;
+        var packet = batch.Packet(index)[..summary.TotalLength];
         if (!_fragments.TryResolve(summary, _clock.Milliseconds, out var flow))
         {
             return DropReason.OutboundFragmentWithoutPorts;
@@ -111,20 +128,19 @@ internal sealed class OutboundPipeline
             case OutboundVerdict.Protect:
                 break;
             case OutboundVerdict.Bypass:
-                return _bypass.Send(packet[..summary.TotalLength], summary.Version);
+                return _bypass.Send(packet, summary.Version);
             default:
                 return reason;
         }
 
         if (_associations.Resolve(policy!, flow) is { } association)
         {
+            _latest = new Decision(policy, association, association.Dying);
             return Protect(batch, index, association, summary);
         }
 
         // The kernel's xfrm_tmpl_resolve: an optional template without SA is left out, and the packet goes on without it.
-        return policy!.Templates[0].Optional
-            ? _bypass.Send(packet[..summary.TotalLength], summary.Version)
-            : DropReason.OutboundNoSa;
+        return policy!.Templates[0].Optional ? _bypass.Send(packet, summary.Version) : DropReason.OutboundNoSa;
     }
 
     private DropReason Protect(PacketBatch batch, int index, SecurityAssociation association, in PacketSummary summary)
@@ -234,5 +250,11 @@ internal sealed class OutboundPipeline
         }
 
         _claims?.Release();
+    }
+
+    // What was decided about the packet before, in the same batch. Packets of the batch may bring its SA to a limit: then the SAD is asked again.
+    private readonly record struct Decision(SecurityPolicy? Policy, SecurityAssociation? Association, bool WasDying)
+    {
+        public bool Holds => Association is { State: SaState.Valid } association && association.Dying == WasDying;
     }
 }

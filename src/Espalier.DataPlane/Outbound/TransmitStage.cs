@@ -18,7 +18,7 @@ internal sealed class TransmitStage(
 {
     private const int MessageTooLong = 90;
 
-    private readonly IOuterSocket?[] _socketOf = new IOuterSocket?[capacity];
+    private readonly Way[] _wayOf = new Way[capacity];
     private readonly int[] _run = new int[capacity];
     private readonly int[] _entries = new int[capacity];
 
@@ -28,7 +28,7 @@ internal sealed class TransmitStage(
         FindSockets(pending);
         for (int first = 0; first < pending.Count; first++)
         {
-            if (_socketOf[first] is not { } socket)
+            if (_wayOf[first].Socket is not { } socket)
             {
                 continue;
             }
@@ -36,9 +36,9 @@ internal sealed class TransmitStage(
             int count = 0;
             for (int i = first; i < pending.Count; i++)
             {
-                if (ReferenceEquals(_socketOf[i], socket))
+                if (ReferenceEquals(_wayOf[i].Socket, socket))
                 {
-                    _socketOf[i] = null;
+                    _wayOf[i] = default;
                     _entries[count] = i;
                     _run[count++] = pending.Slots[i];
                 }
@@ -51,15 +51,16 @@ internal sealed class TransmitStage(
 
     private void FindSockets(FrameList pending)
     {
-        var frames = pending.Frames;
-        for (int i = 0; i < frames.Length; i++)
+        for (int start = 0, end; start < pending.Count; start = end)
         {
-            _socketOf[i] = null;
-            if (frames[i].Result == DropReason.None)
+            end = pending.EndOfRun(start);
+            var association = pending.Associations[start];
+            var socket = sockets.Find(association.Source.Version, association.Encapsulation?.SourcePort ?? 0, worker);
+            for (int i = start; i < end; i++)
             {
-                var association = pending.Associations[i];
-                _socketOf[i] = sockets.Find(association.Source.Version, association.Encapsulation?.SourcePort ?? 0, worker);
-                if (_socketOf[i] is null)
+                bool isSealed = pending.Frames[i].Result == DropReason.None;
+                _wayOf[i] = new Way(isSealed ? socket : null);
+                if (isSealed && socket is null)
                 {
                     counters.Drop(DropReason.OutboundSendFailure);
                 }
@@ -69,13 +70,14 @@ internal sealed class TransmitStage(
 
     private void CountSent(PacketBatch batch, FrameList pending, IOuterSocket socket, int count)
     {
+        long packets = 0, bytes = 0;
         for (int i = 0; i < count; i++)
         {
             ref readonly var slot = ref batch[_run[i]];
             if (slot.Error == 0)
             {
-                counters.Add(TrafficCounter.OutboundPackets);
-                counters.Add(TrafficCounter.OutboundBytes, slot.Length);
+                packets++;
+                bytes += slot.Length;
                 continue;
             }
 
@@ -85,6 +87,9 @@ internal sealed class TransmitStage(
                 LearnFromInterface(socket, pending.Associations[_entries[i]]);
             }
         }
+
+        counters.Add(TrafficCounter.OutboundPackets, packets);
+        counters.Add(TrafficCounter.OutboundBytes, bytes);
     }
 
     // The errno alone names no MTU and may come from a forged ICMP error that hung on the socket. A local error in the queue is the kernel's own.
@@ -100,4 +105,7 @@ internal sealed class TransmitStage(
             database.Events.TryPost(new IpsecEvent(IpsecEventKind.PathMtu, association, null, default, default, 0, mtu));
         }
     }
+
+    // An array of interfaces would check the type of what is put into it.
+    private readonly record struct Way(IOuterSocket? Socket);
 }
