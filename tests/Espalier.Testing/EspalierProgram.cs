@@ -57,10 +57,17 @@ public sealed class EspalierProgram : IDisposable
     public const string OptionsVariable = "ESPALIER_TEST_OPTIONS";
 
     /// <summary>Starts it and waits for `ready`.</summary>
-    public static EspalierProgram Start(NetworkNamespace host, params string[] options)
+    public static EspalierProgram Start(NetworkNamespace host, params string[] options) => StartUnder(host, [], [.. options, .. RungOptions(options)]);
+
+    /// <summary>
+    /// Starts it by a program that replaces itself by what it is given, and waits for `ready`. It gets these options alone, also where
+    /// <see cref="OptionsVariable"/> says more.
+    /// </summary>
+    public static EspalierProgram StartUnder(NetworkNamespace host, string[] launcher, string[] options)
     {
+        ArgumentNullException.ThrowIfNull(host);
         string control = System.IO.Path.Combine(System.IO.Path.GetTempPath(), $"{host.Name}.sock");
-        var process = Shell.Start(["ip", "netns", "exec", host.Name, Path, "run", "--control", control, "--tun", "esp0", .. options, .. RungOptions(options)]);
+        var process = Shell.Start(["ip", "netns", "exec", host.Name, .. launcher, Path, "run", "--control", control, "--tun", "esp0", .. options]);
         var daemon = new EspalierProgram(host, process, control);
         process.ErrorDataReceived += (_, line) =>
         {

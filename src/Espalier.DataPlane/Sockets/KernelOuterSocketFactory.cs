@@ -28,8 +28,11 @@ public sealed class KernelOuterSocketFactory(uint mark, int receiveBuffer = 0) :
     /// <summary>True once a socket got less receive queue than it asked for, because SO_RCVBUFFORCE was refused: the start should say so.</summary>
     public bool ReceiveBufferLimited { get; private set; }
 
-    /// <summary>True once the kernel refused UDP_GRO: the start should say so.</summary>
-    public bool ReceiveOffloadRefused { get; private set; }
+    /// <summary>The errno by which the kernel refused UDP_GRO, which the start should say; 0 = it did not.</summary>
+    public int ReceiveOffloadError { get; private set; }
+
+    /// <summary>The errno by which the kernel refused UDP_SEGMENT when a socket was opened; 0 = it did not.</summary>
+    public int SegmentationError { get; private set; }
 
     /// <inheritdoc/>
     public bool TryOpen(
@@ -62,7 +65,8 @@ public sealed class KernelOuterSocketFactory(uint mark, int receiveBuffer = 0) :
         {
             OuterSocket opened = options.Port == 0 ? RawEspSocket.Open(options) : UdpEncapsulationSocket.Open(options);
             ReceiveBufferLimited |= !opened.ReceiveBufferForced;
-            ReceiveOffloadRefused |= options is { ReceiveOffload: true, Port: not 0 } && !opened.ReceiveOffload;
+            ReceiveOffloadError = Math.Max(ReceiveOffloadError, opened.ReceiveOffloadError);
+            SegmentationError = Math.Max(SegmentationError, opened.SegmentationError);
             socket = opened;
             errno = 0;
             return null;

@@ -16,11 +16,12 @@ internal sealed unsafe class DatagramSender(SafeDescriptor descriptor, IpVersion
     private const int LargestSegmentCount = 64;
     private const int LargestMessage = 65_507;
 
-    // One EINVAL may be about the sizes of that message; so many, with nothing cut between, are not.
+    // One refusal may be about the sizes of that message, or an ICMP error; so many, with nothing cut between, are not.
     private const int RefusalsAllowed = 16;
 
     private readonly MessageArray _messages = new();
     private readonly LinkLocalScopes _scopes = new();
+    private readonly bool _asksToCut = options.Segmentation && !isRaw;
     private int[] _slotOf = [];
     private int[] _firstVector = [];
     private int _messageCount;
@@ -30,8 +31,15 @@ internal sealed unsafe class DatagramSender(SafeDescriptor descriptor, IpVersion
     private int _refusals;
     private bool? _dontFragment;
 
-    /// <summary>False once the kernel refused to cut messages (EIO, or EINVAL again and again), or where it was not asked to.</summary>
-    internal bool Segments { get; private set; } = options.Segmentation && !isRaw;
+    /// <summary>False once the kernel refused to cut messages, or where it was not asked to.</summary>
+    internal bool Segments => _asksToCut && SegmentationError == 0;
+
+    /// <summary>
+    /// The errno by which the kernel refused to cut messages, 0 = it has not. It is tried here: a kernel without UDP_SEGMENT would not refuse a message, but
+    /// send it as one datagram.
+    /// </summary>
+    internal int SegmentationError { get; private set; } =
+        options.Segmentation && !isRaw ? SocketOptions.TrySet(descriptor, Ip.IPPROTO_UDP, Udp.UDP_SEGMENT, 0) : 0;
 
     /// <summary>Messages that the kernel took to cut.</summary>
     internal long SegmentedMessages { get; private set; }
@@ -254,7 +262,7 @@ internal sealed unsafe class DatagramSender(SafeDescriptor descriptor, IpVersion
 
     /// <summary>
     /// A message of several segments is sent again one by one, so that each packet has its own answer: the kernel may not cut what must be fragmented or
-    /// exceeds the interface (EMSGSIZE, EINVAL), or may not cut at all on this way (EIO): then it is not asked again.
+    /// exceeds the interface (EMSGSIZE, EINVAL), or may not cut at all on this way: then it is not asked again.
     /// </summary>
     private int Refused(PacketBatch batch, int message, int errno)
     {
@@ -285,10 +293,18 @@ internal sealed unsafe class DatagramSender(SafeDescriptor descriptor, IpVersion
             }
         }
 
-        _refusals += errno == Errno.EINVAL && sent == slots.Length ? 1 : 0;
-        Segments &= errno != Errno.EIO && _refusals < RefusalsAllowed;
+        _refusals += sent == slots.Length && MayRefuseToCut(errno) ? 1 : 0;
+        if (errno == Errno.EIO || _refusals == RefusalsAllowed)
+        {
+            SegmentationError = errno;
+        }
+
         return sent;
     }
+
+    /// <summary>True for what may mean that messages are not cut on this way. Without DF, EMSGSIZE is about segments that must be fragmented.</summary>
+    private bool MayRefuseToCut(int errno) =>
+        errno is Errno.EINVAL or Errno.ENOPROTOOPT or Errno.EOPNOTSUPP || (errno == Errno.EMSGSIZE && _dontFragment == true);
 
     private int SendOne(mmsghdr* message)
     {

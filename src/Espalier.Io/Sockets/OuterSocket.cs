@@ -66,6 +66,9 @@ public abstract class OuterSocket : IOuterSocket
     /// <summary>False once the kernel refused to cut messages, or where it was not asked to.</summary>
     public bool SegmentsMessages => _sender.Segments;
 
+    /// <summary>The errno by which the kernel refused to cut messages (UDP_SEGMENT), when the socket was opened or since; 0 = it has not.</summary>
+    public int SegmentationError => _sender.SegmentationError;
+
     /// <inheritdoc/>
     /// <remarks>Up to date also when no packet came since the last drop (SO_MEMINFO).</remarks>
     public long KernelDrops
@@ -79,6 +82,9 @@ public abstract class OuterSocket : IOuterSocket
 
     /// <summary>Takes several datagrams as one where the kernel joined them (UDP_GRO).</summary>
     public bool ReceiveOffload { get; private protected init; }
+
+    /// <summary>The errno by which the kernel refused UDP_GRO; 0 = it did not.</summary>
+    public int ReceiveOffloadError { get; private protected init; }
 
     private protected SafeDescriptor Descriptor { get; }
 

@@ -27,7 +27,7 @@ public sealed class UdpEncapsulationSocket : OuterSocket
             SocketOptions.Set(descriptor, Ip.IPPROTO_IP, Ip.IP_RECVTOS, 1, "IP_RECVTOS");
 
             // RFC 3948 §2.1: the IPv4 UDP checksum SHOULD be sent as zero. IPv6 keeps its checksum (RFC 8200 §8.1), and so must what the kernel cuts.
-            SocketOptions.Set(descriptor, Socket.SOL_SOCKET, Socket.SO_NO_CHECK, options.Segmentation ? 0 : 1, "SO_NO_CHECK");
+            SocketOptions.Set(descriptor, Socket.SOL_SOCKET, Socket.SO_NO_CHECK, SegmentsMessages ? 0 : 1, "SO_NO_CHECK");
         }
 
         _sharesPort = options.Interface is not null || options.SendOnly;
@@ -43,7 +43,8 @@ public sealed class UdpEncapsulationSocket : OuterSocket
         }
 
         // Old kernels do not have it; the datagrams come one by one then.
-        ReceiveOffload = options.ReceiveOffload && SocketOptions.TrySet(descriptor, Ip.IPPROTO_UDP, Udp.UDP_GRO, 1) == 0;
+        ReceiveOffloadError = options.ReceiveOffload ? SocketOptions.TrySet(descriptor, Ip.IPPROTO_UDP, Udp.UDP_GRO, 1) : 0;
+        ReceiveOffload = options.ReceiveOffload && ReceiveOffloadError == 0;
         int errno = Bind(descriptor, options, options.Port);
         if (errno != 0)
         {

@@ -18,6 +18,9 @@ internal sealed unsafe class SuperPacketWriter(SafeDescriptor descriptor, TunOff
     private readonly byte[] _header = new byte[TunVnetHeader.Length];
     private bool _joins = (offloads & TunOffloads.Tcp) != 0;
 
+    /// <summary>The errno by which the kernel refused a super-packet: from then on none is written; 0 = it has not.</summary>
+    internal int Refusal { get; private set; }
+
     /// <summary>Super-packets written so far.</summary>
     internal long SuperPackets { get; private set; }
 
@@ -67,7 +70,10 @@ internal sealed unsafe class SuperPacketWriter(SafeDescriptor descriptor, TunOff
                 SuperPackets += errno == 0 ? 1 : 0;
 
                 // A kernel that does not take such a header will not take the next.
-                _joins &= errno != Errno.EINVAL;
+                if (errno == Errno.EINVAL)
+                {
+                    (_joins, Refusal) = (false, errno);
+                }
             }
 
             sent += errno == 0 ? count : 0;

@@ -12,6 +12,7 @@ namespace Espalier.Io.Tun;
 public sealed unsafe class TunDevice : ITunnelDevice
 {
     private const string Node = "/dev/net/tun";
+    private const string PacketByPacket = "it is read and written packet by packet";
     private readonly TunQueue[] _readers;
     private readonly TunQueue[] _writers;
     private readonly InterfaceCounters _counters;
@@ -34,6 +35,15 @@ public sealed unsafe class TunDevice : ITunnelDevice
 
     /// <summary>The offloads that the kernel granted.</summary>
     public TunOffloads Offloads { get; }
+
+    /// <summary>The offloads that the kernel refused of those that were asked for, which the start should say.</summary>
+    public IReadOnlyList<TunRefusal> Refusals { get; private init; } = [];
+
+    /// <summary>The errno by which the kernel refused more than one queue; 0 = it did not.</summary>
+    public int MultiQueueError { get; private init; }
+
+    /// <summary>The errno by which the kernel refused, at run time, a super-packet that was written; 0 = it has not.</summary>
+    public int WriteRefusal => _writers.Max(queue => queue.WriteRefusal);
 
     /// <summary>The queues to read, over which the kernel spreads flows: one, or as many as were asked for. Each for one thread.</summary>
     public IReadOnlyList<ITunnelDevice> Readers => _readers;
@@ -67,47 +77,82 @@ public sealed unsafe class TunDevice : ITunnelDevice
             throw new DeviceException($"'{name}' is no name for an interface: use 1 to 15 characters without '/', ':' and spaces (--tun)", Errno.EINVAL);
         }
 
-        short flags = (short)((offloads != TunOffloads.None ? Interop.Tun.IFF_VNET_HDR : 0) | (queues > 1 ? Interop.Tun.IFF_MULTI_QUEUE : 0));
-        var descriptor = Open(ref name, flags, out int errno);
-        while (errno == Errno.EINVAL && flags != 0)
+        int wanted = (offloads != TunOffloads.None ? Interop.Tun.IFF_VNET_HDR : 0) | (queues > 1 ? Interop.Tun.IFF_MULTI_QUEUE : 0);
+        int error = 0;
+
+        // From all to none. EINVAL: a kernel that does not know a flag, or a name that is taken by something else: without flags the answer is clear.
+        foreach (int flags in ((int[])[wanted, wanted & Interop.Tun.IFF_VNET_HDR, wanted & Interop.Tun.IFF_MULTI_QUEUE, 0]).Distinct())
         {
-            // A kernel that does not know a flag, or a name that is taken by something else: without flags the answer is clear.
-            flags = (short)((flags & Interop.Tun.IFF_MULTI_QUEUE) != 0 ? flags & ~Interop.Tun.IFF_MULTI_QUEUE : 0);
-            descriptor = Open(ref name, flags, out errno);
+            string granted = name;
+            var descriptors = OpenQueues(ref granted, flags, queues, out int errno);
+            if (errno == 0)
+            {
+                return Compose(granted, descriptors, offloads, flags, wanted & ~flags, error);
+            }
+
+            // The first refusal is the one that is about what was asked for.
+            error = error == 0 ? errno : error;
+            if (flags == 0 || (errno != Errno.EINVAL && descriptors.Length == 0))
+            {
+                throw DeviceRefused(name, errno);
+            }
         }
 
-        if (errno != 0)
+        throw DeviceRefused(name, error);
+    }
+
+    private static TunDevice Compose(string name, SafeDescriptor[] descriptors, TunOffloads offloads, int flags, int refused, int error)
+    {
+        var refusals = new List<TunRefusal>();
+        if ((refused & Interop.Tun.IFF_VNET_HDR) != 0)
         {
-            throw DeviceRefused(name, errno);
+            refusals.Add(new TunRefusal("IFF_VNET_HDR", error, PacketByPacket));
         }
 
         bool hasVnetHeader = (flags & Interop.Tun.IFF_VNET_HDR) != 0;
-        var granted = hasVnetHeader ? Enable(descriptor, offloads) : TunOffloads.None;
-        var first = new TunQueue(descriptor, name, hasVnetHeader, granted);
-        if ((flags & Interop.Tun.IFF_MULTI_QUEUE) == 0)
-        {
-            return new TunDevice(name, granted, [first], [first]);
-        }
+        var granted = hasVnetHeader ? Enable(descriptors[0], offloads, refusals) : TunOffloads.None;
 
         // A queue that is written to draws the flows of what is written to itself, in the middle of their packets. So that each flow stays where its hash
         // puts it, what writes is detached: the kernel takes packets from it and gives it none.
-        var readers = Enumerable.Range(1, queues - 1).Select(_ => new TunQueue(OpenMore(name, flags), name, hasVnetHeader, granted));
-        var writers = Enumerable.Range(0, queues).Select(_ => new TunQueue(Detached(OpenMore(name, flags)), name, hasVnetHeader, granted, reads: false));
-        return new TunDevice(name, granted, [first, .. readers], [.. writers]);
+        int readers = (descriptors.Length + 1) / 2;
+        TunQueue[] queues = [.. descriptors.Select((descriptor, i) => new TunQueue(descriptor, name, hasVnetHeader, granted, reads: i < readers))];
+        return new TunDevice(name, granted, queues[..readers], readers == 1 ? queues : queues[readers..])
+        {
+            Refusals = refusals,
+            MultiQueueError = (refused & Interop.Tun.IFF_MULTI_QUEUE) != 0 ? error : 0,
+        };
     }
 
-    private static SafeDescriptor OpenMore(string name, short flags)
+    /// <summary>
+    /// Opens the only queue, or those that read and then as many that write. Where one is refused all are closed again; the array then tells how many there were.
+    /// </summary>
+    private static SafeDescriptor[] OpenQueues(ref string name, int flags, int queues, out int errno)
     {
-        var descriptor = Open(ref name, flags, out int errno);
-        return errno == 0 ? descriptor : throw DeviceRefused(name, errno);
+        int count = (flags & Interop.Tun.IFF_MULTI_QUEUE) != 0 ? 2 * queues : 1;
+        var opened = new List<SafeDescriptor>(count);
+        do
+        {
+            var descriptor = Open(ref name, (short)flags, out errno);
+            if (errno == 0)
+            {
+                opened.Add(descriptor);
+                errno = opened.Count > queues && count > 1 ? Detach(descriptor) : 0;
+            }
+        }
+        while (errno == 0 && opened.Count < count);
+        if (errno != 0)
+        {
+            opened.ForEach(descriptor => descriptor.Dispose());
+        }
+
+        return [.. opened];
     }
 
-    private static SafeDescriptor Detached(SafeDescriptor descriptor)
+    private static int Detach(SafeDescriptor descriptor)
     {
         ifreq request = default;
         request.ifr_flags = Interop.Tun.IFF_DETACH_QUEUE;
-        return Libc.ioctl(descriptor, Interop.Tun.TUNSETQUEUE, &request) == 0
-            ? descriptor : throw DeviceException.FromLast("the kernel does not detach a queue of the TUN device (--no-multiqueue does without)");
+        return Libc.ioctl(descriptor, Interop.Tun.TUNSETQUEUE, &request) == 0 ? 0 : Errno.Last;
     }
 
     private static SafeDescriptor Open(ref string name, short flags, out int errno)
@@ -135,17 +180,33 @@ public sealed unsafe class TunDevice : ITunnelDevice
     }
 
     /// <summary>Asks for the offloads, from the most to the least; with none the kernel gives packets as they go on the wire, behind an empty header.</summary>
-    private static TunOffloads Enable(SafeDescriptor descriptor, TunOffloads wanted)
+    private static TunOffloads Enable(SafeDescriptor descriptor, TunOffloads wanted, List<TunRefusal> refusals)
     {
         const uint Tcp = Interop.Tun.TUN_F_CSUM | Interop.Tun.TUN_F_TSO4 | Interop.Tun.TUN_F_TSO6 | Interop.Tun.TUN_F_TSO_ECN;
         const uint Udp = Interop.Tun.TUN_F_USO4 | Interop.Tun.TUN_F_USO6;
-        if (wanted == TunOffloads.All && Libc.ioctl(descriptor, Interop.Tun.TUNSETOFFLOAD, (void*)(nuint)(Tcp | Udp)) == 0)
+        int withUdp = wanted == TunOffloads.All ? SetOffloads(descriptor, Tcp | Udp) : 0;
+        if (wanted == TunOffloads.All && withUdp == 0)
         {
             return TunOffloads.All;
         }
 
-        return (wanted & TunOffloads.Tcp) != 0 && Libc.ioctl(descriptor, Interop.Tun.TUNSETOFFLOAD, (void*)(nuint)Tcp) == 0 ? TunOffloads.Tcp : TunOffloads.None;
+        int errno = SetOffloads(descriptor, Tcp);
+        if (errno != 0)
+        {
+            refusals.Add(new TunRefusal("TUNSETOFFLOAD", errno, PacketByPacket));
+            return TunOffloads.None;
+        }
+
+        if (withUdp != 0)
+        {
+            refusals.Add(new TunRefusal("TUNSETOFFLOAD with USO", withUdp, "TCP crosses it in super-packets, UDP packet by packet"));
+        }
+
+        return TunOffloads.Tcp;
     }
+
+    private static int SetOffloads(SafeDescriptor descriptor, uint offloads) =>
+        Libc.ioctl(descriptor, Interop.Tun.TUNSETOFFLOAD, (void*)(nuint)offloads) == 0 ? 0 : Errno.Last;
 
     /// <inheritdoc/>
     public int Receive(PacketBatch batch) => _readers[0].Receive(batch);

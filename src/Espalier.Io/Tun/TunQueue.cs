@@ -14,6 +14,9 @@ internal sealed unsafe class TunQueue(SafeDescriptor descriptor, string name, bo
     /// <summary>Super-packets read and written so far.</summary>
     internal (long Read, long Written) SuperPackets => (_superReader?.SuperPackets ?? 0, _superWriter?.SuperPackets ?? 0);
 
+    /// <summary>The errno by which the kernel refused a super-packet that was written; 0 = it has not.</summary>
+    internal int WriteRefusal => _superWriter?.Refusal ?? 0;
+
     /// <inheritdoc/>
     public int PollDescriptor => descriptor.Number;
 

@@ -292,7 +292,7 @@ internal sealed class StatDocument(
             json.WriteStringValue("SO_RCVBUFFORCE was refused, so net.core.rmem_max bounds the receive buffers");
         }
 
-        if (devices.Sockets.ReceiveOffloadRefused)
+        if (devices.Sockets.ReceiveOffloadError != 0)
         {
             json.WriteStringValue("the kernel refuses UDP_GRO, so outer packets are taken one by one");
         }

@@ -52,6 +52,14 @@ public sealed class TwoHosts : IDisposable
         SunDaemon = Start(Sun, options);
     }
 
+    /// <summary>Stops the first host's daemon and starts one by a launcher, with these options alone.</summary>
+    public void RestartMoonUnder(string[] launcher, params string[] options)
+    {
+        MoonDaemon.Stop();
+        MoonDaemon = EspalierProgram.StartUnder(Moon, launcher, options);
+        _daemons.Add(MoonDaemon);
+    }
+
     /// <summary>Key of AES-128-GCM with salt, as `ip xfrm` takes it.</summary>
     public static string GcmKey() => "0x" + Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(20));
 

@@ -128,17 +128,8 @@ internal sealed class Daemon : IDisposable
             RunLog.ReceiveBufferLimited(_logger, _options.ReceiveBufferBytes);
         }
 
-        RunLog.Offloads(_logger, _devices.Offloads);
-        if (_devices.Tun.Readers.Count < _options.Workers)
-        {
-            RunLog.MultiQueueRefused(_logger, _options.Workers);
-        }
-
-        if (_devices.Sockets.ReceiveOffloadRefused)
-        {
-            RunLog.ReceiveOffloadRefused(_logger);
-        }
-
+        var ladder = new LadderWatch(_dataPlane, _devices, _options, _logger);
+        ladder.Start();
         var document = new StatDocument(_options, _engine, _database, _routing, _dataPlane, _devices, _control);
         _control.Statistics = document.Write;
         _control.EncapsulationPorts = new EncapsulationPorts(_dataPlane);
@@ -147,7 +138,7 @@ internal sealed class Daemon : IDisposable
         _control.Loop.Register(_interfaces.PollDescriptor, _interfaces.Follow);
         _control.Loop.Every(InterfaceFollower.RetryPeriod, _interfaces.Retry);
         _control.Loop.Every(InterfaceFollower.RetryPeriod, _dataPlane.AgeAdmissions);
-        _control.Loop.Every(InterfaceFollower.RetryPeriod, new LadderWatch(_dataPlane, _options.UdpGso, _logger).Look);
+        _control.Loop.Every(LadderWatch.Period, ladder.Look);
         _control.Loop.Register(_routing.PollDescriptor, static () => { });
         var trim = new HeapTrim(Entries, () => _routing.IsSettled, HeapTrim.Collect, TimeProvider.System);
         _database.Sad.Removed += _ => trim.Removed();

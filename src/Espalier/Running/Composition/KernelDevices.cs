@@ -37,9 +37,11 @@ internal sealed class KernelDevices : IDisposable
         get
         {
             string tun = (Tun.Offloads & TunOffloads.Udp) != 0 ? "TUN with TSO and USO" : Tun.Offloads != TunOffloads.None ? "TUN with TSO" : "TUN packet by packet";
-            return $"{tun}; UDP {(Sockets.Segmentation ? "with" : "without")} GSO, {(Sockets.ReceiveOffload && !Sockets.ReceiveOffloadRefused ? "with" : "without")} GRO; {Workers}";
+            return $"{tun}; UDP {With(Sockets.Segmentation, Sockets.SegmentationError)} GSO, {With(Sockets.ReceiveOffload, Sockets.ReceiveOffloadError)} GRO; {Workers}";
         }
     }
+
+    private static string With(bool wanted, int error) => wanted && error == 0 ? "with" : "without";
 
     /// <summary>All of them, for the data plane.</summary>
     internal DataPlaneDevices ForDataPlane => new(

@@ -26,8 +26,8 @@ internal static partial class RunLog
     [LoggerMessage(106, LogLevel.Warning, "Packets are not received: {Reason}")]
     internal static partial void NotReceived(ILogger logger, string reason);
 
-    [LoggerMessage(108, LogLevel.Warning, "The kernel refuses UDP_GRO: outer packets are taken one by one")]
-    internal static partial void ReceiveOffloadRefused(ILogger logger);
+    [LoggerMessage(108, LogLevel.Warning, "The kernel refuses UDP_GRO ({Reason}): outer packets are taken one by one")]
+    internal static partial void ReceiveOffloadRefused(ILogger logger, string reason);
 
     [LoggerMessage(109, LogLevel.Information, "Offloads: {Offloads}")]
     internal static partial void Offloads(ILogger logger, string offloads);
@@ -38,11 +38,17 @@ internal static partial class RunLog
     [LoggerMessage(111, LogLevel.Warning, "Crypto engine not used: {Reason}")]
     internal static partial void CryptoRefused(ILogger logger, string reason);
 
-    [LoggerMessage(112, LogLevel.Warning, "The kernel gives the TUN device one queue (IFF_MULTI_QUEUE refused), so there is one worker each way, not {Wanted}")]
-    internal static partial void MultiQueueRefused(ILogger logger, int wanted);
+    [LoggerMessage(112, LogLevel.Warning, "The kernel gives the TUN device one queue (IFF_MULTI_QUEUE refused: {Reason}), so there is one worker each way, not {Wanted}")]
+    internal static partial void MultiQueueRefused(ILogger logger, string reason, int wanted);
 
-    [LoggerMessage(113, LogLevel.Warning, "The kernel refuses to cut UDP messages (UDP_SEGMENT) from port {Port}: from now on they are sent one by one")]
-    internal static partial void SegmentationRefused(ILogger logger, ushort port);
+    [LoggerMessage(113, LogLevel.Warning, "The kernel refuses to cut UDP messages (UDP_SEGMENT) from port {Port} ({Reason}): datagrams are sent one by one")]
+    internal static partial void SegmentationRefused(ILogger logger, ushort port, string reason);
+
+    [LoggerMessage(114, LogLevel.Warning, "The kernel refuses {Rung} of the TUN device ({Reason}): {Consequence}")]
+    internal static partial void TunRefused(ILogger logger, string rung, string reason, string consequence);
+
+    [LoggerMessage(115, LogLevel.Warning, "The kernel refuses super-packets written to the TUN device ({Reason}): from now on packets are written one by one")]
+    internal static partial void SuperPacketRefused(ILogger logger, string reason);
 
     [LoggerMessage(107, LogLevel.Error, "Device lost: {Reason}")]
     internal static partial void DeviceLost(ILogger logger, string reason);
