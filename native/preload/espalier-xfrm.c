@@ -23,6 +23,7 @@
  *                                 Espalier answers so anyway; PKTINFO and others are refused.
  *   send, sendto, sendmsg, write  send the request with nlmsg_pid = the socket's port id, and return when the data plane has handled it:
  *                                 its answer (of a dump: the first part) is then queued, which programs rely on.
+ *   recvmsg, recvfrom             NLMSG_OVERRUN of the data plane becomes ENOBUFS, or nothing with NETLINK_NO_ENOBUFS
  *   recvmsg, recvfrom             fill in the sender: the kernel, sockaddr_nl with nl_pid 0. Where they block, and the data plane dies, they
  *                                 fail with ECONNREFUSED; with a subscription they wait for a data plane that is back.
  *   close, close_range,           keep the table right. B and the lease stand at high numbers of their own: the program cannot close them,
@@ -110,6 +111,7 @@ struct xfrm_socket {
     pid_t owner;                /* the process that attached B: a forked one has copies of the descriptors only */
     uint32_t port;              /* 0: not bound */
     uint32_t groups;            /* subscription: bit n - 1 is group n */
+    bool ignores_loss;          /* NETLINK_NO_ENOBUFS */
 };
 
 /* The payload of ENCAP. Port and address in network byte order; AF_UNSPEC is every address of both families. */
@@ -811,8 +813,10 @@ static int set_netlink_option(struct xfrm_socket *s, int name, const void *value
             return EINVAL;
         number = UINT32_C(1) << (number - 1);
         return subscribe(s, name == NETLINK_ADD_MEMBERSHIP ? s->groups | number : s->groups & ~number);
-    case NETLINK_BROADCAST_ERROR:
     case NETLINK_NO_ENOBUFS:
+        s->ignores_loss = number != 0;
+        return 0;
+    case NETLINK_BROADCAST_ERROR:
     case NETLINK_CAP_ACK:
     case NETLINK_EXT_ACK:
     case NETLINK_GET_STRICT_CHK:
@@ -974,12 +978,31 @@ static bool may_receive(int fd, int flags)
     return error ? fail(error) == 0 : true;
 }
 
+/* Where notifications were lost the data plane leaves NLMSG_OVERRUN; a program knows ENOBUFS from the kernel. True for such a datagram, which is taken. */
+static bool is_loss(int fd, const void *bytes, size_t room, ssize_t length, int flags)
+{
+    struct nlmsghdr message;
+    if (length != sizeof message || room < sizeof message)
+        return false;
+    memcpy(&message, bytes, sizeof message);
+    if (message.nlmsg_type != NLMSG_OVERRUN)
+        return false;
+    if (flags & MSG_PEEK)
+        recv(fd, &message, sizeof message, MSG_DONTWAIT);
+    return true;
+}
+
 EXPORT ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 {
     if (!is_ours(fd))
         return real_recvmsg()(fd, message, flags);
+    struct msghdr asked = *message;
     socklen_t room = message->msg_namelen;
     ssize_t result = may_receive(fd, flags) ? real_recvmsg()(fd, message, flags) : -1;
+    if (message->msg_iovlen && is_loss(fd, message->msg_iov->iov_base, message->msg_iov->iov_len, result, flags)) {
+        *message = asked;
+        return socket_of(fd)->ignores_loss ? recvmsg(fd, message, flags) : fail(ENOBUFS);
+    }
     if (result >= 0)
         give_name(message->msg_name, &message->msg_namelen, room, 0, 0);
     return result;
@@ -990,6 +1013,8 @@ EXPORT ssize_t recvfrom(int fd, void *restrict bytes, size_t length, int flags, 
     if (!is_ours(fd))
         return real_recvfrom()(fd, bytes, length, flags, from, from_length);
     ssize_t result = may_receive(fd, flags) ? recv(fd, bytes, length, flags) : -1;
+    if (is_loss(fd, bytes, length, result, flags))
+        return socket_of(fd)->ignores_loss ? recvfrom(fd, bytes, length, flags, from, from_length) : fail(ENOBUFS);
     if (result >= 0)
         give_name(from.__sockaddr__, from_length, from_length ? *from_length : 0, 0, 0);
     return result;

@@ -37,7 +37,7 @@
 
 enum { ATTACH = 0xE500, DONE = 0xE501, GROUPS = 0xE502, ENCAP = 0xE504 };
 enum { ENCAP_CLOSE, ENCAP_OPEN, ENCAP_MAY_SHARE };
-enum { ECHO = 200, DUMP, QUIET, COUNT, NOTIFY, DIE, PORTS };
+enum { ECHO = 200, DUMP, QUIET, COUNT, NOTIFY, LOSE, DIE, PORTS };
 enum { MAX_CLIENTS = 64, PART = 4000, MAX_PORTS = 300, REFUSED_PORT = 4444 };
 
 #define CHECK(condition)                                                                          \
@@ -151,9 +151,11 @@ static void handle(struct client *clients, struct client *c, const struct reques
         continue_dump(c);
         break;
     case NOTIFY:
+    case LOSE:
         for (int i = 0; i < MAX_CLIENTS; i++)
             if (clients[i].end >= 0 && clients[i].groups & 1u << (request->count - 1))
-                reply(clients[i].end, NOTIFY, 0, 0, 0, &request->number, 4);
+                request->header.nlmsg_type == NOTIFY ? reply(clients[i].end, NOTIFY, 0, 0, 0, &request->number, 4)
+                                                     : reply(clients[i].end, NLMSG_OVERRUN, 0, 0, 0, &request->number, 0);
         break;
     case PORTS: {
         const struct encapsulation *last = c->port_count ? &c->ports[c->port_count - 1] : NULL;
@@ -450,6 +452,24 @@ static void notifications(void)
     CHECK(ask(requests, NOTIFY, XFRMNLGRP_EXPIRE, 77) > 0);
     CHECK(recv(events, got, sizeof got, MSG_DONTWAIT) == sizeof got && got[4] == 77);
     CHECK(ask(requests, NOTIFY, XFRMNLGRP_SA, 78) > 0 && !has_input(events));
+}
+
+static void lost_notifications(void)
+{
+    int events = open_bound(1 << (XFRMNLGRP_EXPIRE - 1)), requests = open_bound(0), yes = 1;
+    char got[100];
+    struct iovec room = { got, sizeof got };
+    for (int ignores = 0; ignores < 2; ignores++)
+        for (int way = 0; way < 3; way++) {
+            struct msghdr in = { .msg_iov = &room, .msg_iovlen = 1 };
+            int flags = MSG_DONTWAIT | (way == 2 ? MSG_PEEK : 0);
+            CHECK(ask(requests, LOSE, XFRMNLGRP_EXPIRE, 77) > 0 && ask(requests, NOTIFY, XFRMNLGRP_EXPIRE, 78) > 0);
+            if (!ignores)
+                CHECK((way ? recvmsg(events, &in, flags) : recvfrom(events, got, sizeof got, flags, NULL, NULL)) == -1 && errno == ENOBUFS);
+            CHECK((way ? recvmsg(events, &in, flags) : recvfrom(events, got, sizeof got, flags, NULL, NULL)) == 20);
+            CHECK(way != 2 || recv(events, got, sizeof got, MSG_DONTWAIT) == 20);
+            CHECK(!has_input(events) && (way != 2 || setsockopt(events, SOL_NETLINK, NETLINK_NO_ENOBUFS, &yes, sizeof yes) == 0));
+        }
 }
 
 static void duplicates_and_close(void)
@@ -1053,7 +1073,7 @@ static void ike_daemon_learns_that_its_associations_are_gone(void)
 #define TEST(name) { #name, name }
 static const struct { const char *name; void (*run)(void); } tests[] = {
     TEST(absent_data_plane), TEST(wrong_type), TEST(names_and_ports), TEST(every_way_to_send_and_receive), TEST(several_messages_in_one_request),
-    TEST(options), TEST(dump_larger_than_any_queue), TEST(notifications), TEST(duplicates_and_close), TEST(hidden_descriptors_are_ours),
+    TEST(options), TEST(dump_larger_than_any_queue), TEST(notifications), TEST(lost_notifications), TEST(duplicates_and_close), TEST(hidden_descriptors_are_ours),
     TEST(forked_processes_share), TEST(child_dies_in_a_request), TEST(vfork_child_leaves_the_table_alone),
     TEST(executed_program_inherits_what_was_asked), TEST(threads), TEST(racing_threads), TEST(requests_past_the_library), TEST(cancelled_threads),
     TEST(data_plane_dies_and_returns), TEST(data_plane_dies_in_a_request), TEST(blocked_receiver_learns_of_the_end), TEST(subscriber_that_never_sends_comes_back),

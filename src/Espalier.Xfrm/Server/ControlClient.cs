@@ -17,10 +17,14 @@ internal sealed class ControlClient : IXfrmPeer, IDisposable
     // Parts of a dump made in one go, so that one client cannot keep the thread.
     private const int PartsAtATime = 16;
 
+    // NLMSG_OVERRUN (linux/netlink.h: "data lost"), a header alone, in the host's byte order.
+    private static readonly byte[] Overrun = [.. BitConverter.GetBytes(16), .. BitConverter.GetBytes((ushort)4), .. new byte[10]];
+
     private readonly ControlServer _server;
     private readonly ClientChannel _lease;
     private ClientChannel? _attached;
     private PagedAnswer? _dump;
+    private bool _overrunSaid;
 
     public ControlClient(ControlServer server, UnixConnection connection, XfrmError refusal)
     {
@@ -61,12 +65,22 @@ internal sealed class ControlClient : IXfrmPeer, IDisposable
     /// <inheritdoc/>
     public void Reply(ReadOnlySpan<byte> datagram) => Answers.Send(datagram);
 
-    /// <summary>Sends a notification, or loses it where too much waits already.</summary>
+    /// <summary>
+    /// Sends a notification, or loses it where too much waits already. The first that is lost leaves NLMSG_OVERRUN in its place; the next does so once nothing
+    /// has waited in between.
+    /// </summary>
     public bool Notify(ReadOnlySpan<byte> datagram)
     {
+        _overrunSaid &= !Answers.IsIdle;
         if (Answers.WaitingBytes + datagram.Length > _server.Options.MaximumQueuedBytes)
         {
             Lost++;
+            if (!_overrunSaid)
+            {
+                _overrunSaid = true;
+                Answers.Send(Overrun);
+            }
+
             return false;
         }
 

@@ -157,7 +157,7 @@ public sealed class BoundsTests
     }
 
     [Fact]
-    public void Notifications_ToAClientThatDoesNotRead_AreLostAndCounted()
+    public void Notifications_ToAClientThatDoesNotRead_AreLostAndCountedAndTheClientIsTold()
     {
         using var server = new ServerHarness(new ControlServerOptions { Path = Unused(), MaximumQueuedBytes = 20_000 });
         using var deaf = server.Connect();
@@ -178,10 +178,15 @@ public sealed class BoundsTests
 
         // Counters of the control thread are read once it has nothing more to do.
         long lost = server.OnLoop(() => server.Server.Counters.NotificationsLost);
-        for (long left = 2000 - lost; left > 0; left--)
+        int overruns = 0;
+        for (long left = 2000 - lost + 1; left > 0; left--)
         {
-            Assert.NotNull(deaf.Receive(10_000));
+            var message = deaf.Receive(10_000);
+            Assert.NotNull(message);
+            overruns += message.MessageType == 4 ? 1 : 0; // NLMSG_OVERRUN
         }
+
+        Assert.Equal(1, overruns);
 
         Assert.Null(deaf.Receive(0));
         Assert.InRange(server.Server.Counters.NotificationsLost, 1, 2000);
