@@ -23,9 +23,9 @@
  *                                 Espalier answers so anyway; PKTINFO and others are refused.
  *   send, sendto, sendmsg, write  send the request with nlmsg_pid = the socket's port id, and return when the data plane has handled it:
  *                                 its answer (of a dump: the first part) is then queued, which programs rely on.
- *   recvmsg, recvfrom             NLMSG_OVERRUN of the data plane becomes ENOBUFS, or nothing with NETLINK_NO_ENOBUFS
  *   recvmsg, recvfrom             fill in the sender: the kernel, sockaddr_nl with nl_pid 0. Where they block, and the data plane dies, they
- *                                 fail with ECONNREFUSED; with a subscription they wait for a data plane that is back.
+ *                                 fail with ECONNREFUSED; with a subscription they wait for a data plane that is back. NLMSG_OVERRUN of
+ *                                 the data plane becomes ENOBUFS, with NETLINK_NO_ENOBUFS nothing.
  *   close, close_range,           keep the table right. B and the lease stand at high numbers of their own: the program cannot close them,
  *     closefrom, dup*, fcntl      and gets EBUSY if it asks dup2 or dup3 for their number.
  *   All other calls see a Unix socket: recv and read wait for ever, sendmmsg and writev not for the answer.

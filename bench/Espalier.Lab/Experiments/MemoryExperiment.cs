@@ -45,6 +45,7 @@ internal sealed class MemoryExperiment : Experiment
             ("afterwards", () => Task.Delay(TimeSpan.FromSeconds(Pause), cancellation)),
         ];
         double idle = 0;
+        long? collections = await CollectionsAsync(trial, cancellation).ConfigureAwait(false);
         foreach (var (name, load) in loads)
         {
             int before = memory.Samples.Bytes.Length;
@@ -57,6 +58,13 @@ internal sealed class MemoryExperiment : Experiment
                 trial.Record($"{name}, peak over idle", "ratio", peak / idle);
             }
 
+            long? collectionsNow = await CollectionsAsync(trial, cancellation).ConfigureAwait(false);
+            if (collectionsNow - collections is { } more)
+            {
+                trial.Record($"{name}, collections", "collections", more);
+            }
+
+            collections = collectionsNow;
             if (memory.StoppedAtLimit)
             {
                 trial.Fail($"stopped at {ResidentMemory.Limit / 1e9:0.0} GB of resident memory under {name}");
@@ -68,5 +76,18 @@ internal sealed class MemoryExperiment : Experiment
 
         var (times, bytes) = memory.Samples;
         trial.RecordSeries("over time", "MB", new Axis("time", "s", times), [.. bytes.Select(b => b / 1e6)]);
+    }
+
+    /// <summary>Garbage collections of both daemons so far, of all generations; null where a daemon does not say.</summary>
+    private static async Task<long?> CollectionsAsync(Trial trial, CancellationToken cancellation)
+    {
+        long? sum = 0;
+        foreach (var host in trial.Bed.Hosts)
+        {
+            var stat = trial.Subject is EspalierSubject espalier ? await espalier.StatAsync(host, cancellation).ConfigureAwait(false) : null;
+            sum += (long?)stat?["runtime"]?["collections"];
+        }
+
+        return sum;
     }
 }
