@@ -29,7 +29,11 @@ internal static class Workload
 
     /// <summary><see cref="Packets"/> UDP packets of IPv4 from 10.1.0.1 to 10.2.0.1, of a size of <see cref="Sizes"/>.</summary>
     internal static byte[][] Create(string size) =>
-        [.. Enumerable.Range(0, Packets).Select(i => Packet(size == Imix ? s_mix[i % s_mix.Length] : int.Parse(size, CultureInfo.InvariantCulture)))];
+        [.. Lengths(size, Packets).Select(Packet)];
+
+    /// <summary>Lengths of so many packets of a size of <see cref="Sizes"/>, in order.</summary>
+    internal static IEnumerable<int> Lengths(string size, int packets) =>
+        Enumerable.Range(0, packets).Select(i => size == Imix ? s_mix[i % s_mix.Length] : int.Parse(size, CultureInfo.InvariantCulture));
 
     private static byte[] Packet(int length)
     {

@@ -13,11 +13,11 @@ public class EspBenchmarks
     public string Engine { get; set; } = "";
 
     [ParamsSource(nameof(Sizes))]
-    public int Size { get; set; }
+    public string Size { get; set; } = "";
 
     public static IEnumerable<string> Engines => Workload.Engines;
 
-    public static IEnumerable<int> Sizes => Workload.IsGate ? [1_400] : [64, 576, 1_400, 9_000];
+    public static IEnumerable<string> Sizes => Workload.Sizes;
 
     [GlobalSetup]
     public void Setup() => _scenario = new EspScenario(Workload.Engine(Engine), Size);
@@ -25,27 +25,27 @@ public class EspBenchmarks
     [GlobalCleanup]
     public void Cleanup() => _scenario.Dispose();
 
-    [Benchmark(OperationsPerInvoke = EspScenario.Packets)]
+    [Benchmark(OperationsPerInvoke = Workload.Packets)]
     [BenchmarkCategory(AllocationGate.HotPath)]
     public void SealBare() => _scenario.SealBare();
 
-    [Benchmark(OperationsPerInvoke = EspScenario.Packets)]
+    [Benchmark(OperationsPerInvoke = Workload.Packets)]
     [BenchmarkCategory(AllocationGate.HotPath)]
     public void Seal() => _scenario.Seal();
 
-    [Benchmark(OperationsPerInvoke = EspScenario.Packets)]
+    [Benchmark(OperationsPerInvoke = Workload.Packets)]
     [BenchmarkCategory(AllocationGate.HotPath)]
     public void SealBatch() => _scenario.SealBatch();
 
-    [Benchmark(OperationsPerInvoke = EspScenario.Packets)]
+    [Benchmark(OperationsPerInvoke = Workload.Packets)]
     [BenchmarkCategory(AllocationGate.HotPath)]
     public int OpenBare() => _scenario.OpenBare();
 
-    [Benchmark(OperationsPerInvoke = EspScenario.Packets)]
+    [Benchmark(OperationsPerInvoke = Workload.Packets)]
     [BenchmarkCategory(AllocationGate.HotPath)]
     public int Open() => _scenario.Open();
 
-    [Benchmark(OperationsPerInvoke = EspScenario.Packets)]
+    [Benchmark(OperationsPerInvoke = Workload.Packets)]
     [BenchmarkCategory(AllocationGate.HotPath)]
     public int OpenBatch() => _scenario.OpenBatch();
 }

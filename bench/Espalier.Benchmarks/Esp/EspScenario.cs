@@ -11,30 +11,29 @@ using Espalier.Wire.Addresses;
 namespace Espalier.Benchmarks.Esp;
 
 /// <summary>
-/// One SA each way and a batch of <see cref="Packets"/> slots, each holding an IPv4 packet. What one packet costs in the library: framing, padding, sequence
+/// One SA each way and a batch of <see cref="Workload.Packets"/> slots, each holding an IPv4 packet. What one packet costs in the library: framing, padding, sequence
 /// number, replay window, limits, counters and the crypto; and the crypto alone on the same bytes.
 /// </summary>
 internal sealed class EspScenario : IDisposable
 {
-    internal const int Packets = 64;
-
     private const int Headroom = 32;
     private const int Tailroom = 64;
     private const int IcvLength = 16;
-    private readonly int _size, _slot;
+    private readonly int[] _lengths;
+    private readonly int _slot;
     private readonly SecurityAssociation _outbound, _inbound;
     private readonly AeadCipher _sealer, _opener;
     private readonly byte[] _plain, _sealed, _work;
-    private readonly EspFrame[] _frames = new EspFrame[Packets];
-    private readonly EspFrame[] _arrived = new EspFrame[Packets];
+    private readonly EspFrame[] _frames = new EspFrame[Workload.Packets];
+    private readonly EspFrame[] _arrived = new EspFrame[Workload.Packets];
     private readonly NativeCall? _native;
     private readonly byte[] _nonce = new byte[12];
     private ulong _nonceCounter;
 
-    internal EspScenario(CryptoEngine engine, int size)
+    internal EspScenario(CryptoEngine engine, string size)
     {
-        _size = size;
-        _slot = Headroom + size + Tailroom;
+        _lengths = [.. Workload.Lengths(size, Workload.Packets)];
+        _slot = Headroom + _lengths.Max() + Tailroom;
         byte[] key = new byte[20];
         new Random(1).NextBytes(key);
         _outbound = Sa(engine, key, window: 0);
@@ -43,18 +42,18 @@ internal sealed class EspScenario : IDisposable
         _opener = engine.Create(AeadMode.AesGcm, key.AsSpan(0, 16), IcvLength, TransformDirection.Open);
         _native = engine is IpsecMbEngine ipsecMb ? new NativeCall(ipsecMb, key.AsSpan(0, 16)) : null;
         key.AsSpan(16).CopyTo(_nonce);
-        _plain = GC.AllocateArray<byte>(Packets * _slot, pinned: true);
-        _sealed = GC.AllocateArray<byte>(Packets * _slot, pinned: true);
-        _work = GC.AllocateArray<byte>(Packets * _slot, pinned: true);
-        for (int at = 0; at < Packets; at++)
+        _plain = GC.AllocateArray<byte>(Workload.Packets * _slot, pinned: true);
+        _sealed = GC.AllocateArray<byte>(Workload.Packets * _slot, pinned: true);
+        _work = GC.AllocateArray<byte>(Workload.Packets * _slot, pinned: true);
+        for (int at = 0; at < _lengths.Length; at++)
         {
-            var inner = _plain.AsSpan(at * _slot + Headroom, size);
+            var inner = _plain.AsSpan(at * _slot + Headroom, _lengths[at]);
             inner[0] = 0x45;
-            BinaryPrimitives.WriteUInt16BigEndian(inner[2..], (ushort)size);
+            BinaryPrimitives.WriteUInt16BigEndian(inner[2..], (ushort)inner.Length);
         }
 
         _plain.CopyTo(_sealed, 0);
-        for (int at = 0; at < Packets; at++)
+        for (int at = 0; at < _lengths.Length; at++)
         {
             Prepare(_sealed, at);
             _outbound.Transform!.SealBatch(_sealed, _frames.AsSpan(at, 1));
@@ -63,13 +62,10 @@ internal sealed class EspScenario : IDisposable
         _frames.CopyTo(_arrived, 0);
     }
 
-    /// <summary>Bytes that the cipher encrypts.</summary>
-    private int TextLength => _arrived[0].Length - EspGeometry.HeaderLength - 8 - IcvLength;
-
     /// <summary>Seals each packet by itself.</summary>
     internal void Seal()
     {
-        for (int at = 0; at < Packets; at++)
+        for (int at = 0; at < _lengths.Length; at++)
         {
             Prepare(_work, at);
             _outbound.Transform!.SealBatch(_work, _frames.AsSpan(at, 1));
@@ -79,7 +75,7 @@ internal sealed class EspScenario : IDisposable
     /// <summary>Seals all packets as one batch.</summary>
     internal void SealBatch()
     {
-        for (int at = 0; at < Packets; at++)
+        for (int at = 0; at < _lengths.Length; at++)
         {
             Prepare(_work, at);
         }
@@ -92,7 +88,7 @@ internal sealed class EspScenario : IDisposable
     {
         if (_native is not null)
         {
-            for (int at = 0; at < Packets; at++)
+            for (int at = 0; at < _lengths.Length; at++)
             {
                 _native.Seal(_work.AsSpan(_arrived[at].Offset, _arrived[at].Length));
             }
@@ -100,11 +96,12 @@ internal sealed class EspScenario : IDisposable
             return;
         }
 
-        for (int at = 0; at < Packets; at++)
+        for (int at = 0; at < _lengths.Length; at++)
         {
             BinaryPrimitives.WriteUInt64BigEndian(_nonce.AsSpan(4), ++_nonceCounter);
             var packet = _work.AsSpan(at * _slot, _slot);
-            _sealer.TrySeal(_nonce, packet[..8], packet.Slice(Headroom, TextLength), packet.Slice(Headroom + TextLength, IcvLength));
+            int text = _arrived[at].Length - EspGeometry.HeaderLength - 8 - IcvLength; // what the cipher encrypts
+            _sealer.TrySeal(_nonce, packet[..8], packet.Slice(Headroom, text), packet.Slice(Headroom + text, IcvLength));
         }
     }
 
@@ -113,7 +110,7 @@ internal sealed class EspScenario : IDisposable
     {
         int opened = 0;
         _inbound.Replay!.Restore(0, []);
-        for (int at = 0; at < Packets; at++)
+        for (int at = 0; at < _lengths.Length; at++)
         {
             opened += Check(at) ? 1 : 0;
             _inbound.Transform!.OpenBatch(_work, _arrived.AsSpan(at, 1));
@@ -128,13 +125,13 @@ internal sealed class EspScenario : IDisposable
     {
         int opened = 0;
         _inbound.Replay!.Restore(0, []);
-        for (int at = 0; at < Packets; at++)
+        for (int at = 0; at < _lengths.Length; at++)
         {
             opened += Check(at) ? 1 : 0;
         }
 
         _inbound.Transform!.OpenBatch(_work, _arrived);
-        for (int at = 0; at < Packets; at++)
+        for (int at = 0; at < _lengths.Length; at++)
         {
             opened += Commit(at) ? 1 : 0;
         }
@@ -146,7 +143,7 @@ internal sealed class EspScenario : IDisposable
     internal int OpenBare()
     {
         int opened = 0;
-        for (int at = 0; at < Packets; at++)
+        for (int at = 0; at < _lengths.Length; at++)
         {
             opened += OpenBare(Copy(at)) ? 2 : 0;
         }
@@ -158,12 +155,12 @@ internal sealed class EspScenario : IDisposable
     internal int OpenBatchBare()
     {
         int opened = 0;
-        for (int at = 0; at < Packets; at++)
+        for (int at = 0; at < _lengths.Length; at++)
         {
             Copy(at);
         }
 
-        for (int at = 0; at < Packets; at++)
+        for (int at = 0; at < _lengths.Length; at++)
         {
             opened += OpenBare(_work.AsSpan(_arrived[at].Offset, _arrived[at].Length)) ? 2 : 0;
         }
@@ -216,7 +213,7 @@ internal sealed class EspScenario : IDisposable
     private void Prepare(byte[] buffer, int at)
     {
         var reason = EspEncapsulation.TryPrepare(
-            _outbound, buffer.AsSpan(at * _slot, _slot), Headroom, _size, EspNextHeader.IPv4, _size, 1, out _frames[at], out _);
+            _outbound, buffer.AsSpan(at * _slot, _slot), Headroom, _lengths[at], EspNextHeader.IPv4, _lengths[at], 1, out _frames[at], out _);
         if (reason != DropReason.None)
         {
             throw new InvalidOperationException(reason.ToString());

@@ -11,7 +11,7 @@ namespace Espalier.Benchmarks.Esp;
 internal static class FramingCost
 {
     private const int Warmup = 50;
-    private static readonly int[] s_sizes = [64, 1_400];
+    private static readonly string[] s_sizes = ["64", "1400"];
 
     internal static void Run(int rounds, TextWriter output)
     {
@@ -20,9 +20,9 @@ internal static class FramingCost
             .SelectMany(entry => new[]
             {
                 new Subject(entry.Name, entry.Size, "seal", entry.Scenario.SealBare, entry.Scenario.Seal),
-                new Subject(entry.Name, entry.Size, "seal, batch of 64", entry.Scenario.SealBare, entry.Scenario.SealBatch),
+                new Subject(entry.Name, entry.Size, $"seal, batch of {Workload.Packets}", entry.Scenario.SealBare, entry.Scenario.SealBatch),
                 new Subject(entry.Name, entry.Size, "open", () => entry.Scenario.OpenBare(), () => entry.Scenario.Open()),
-                new Subject(entry.Name, entry.Size, "open, batch of 64", () => entry.Scenario.OpenBatchBare(), () => entry.Scenario.OpenBatch()),
+                new Subject(entry.Name, entry.Size, $"open, batch of {Workload.Packets}", () => entry.Scenario.OpenBatchBare(), () => entry.Scenario.OpenBatch()),
             }).ToArray();
         for (int round = -Warmup; round < rounds; round++)
         {
@@ -58,7 +58,7 @@ internal static class FramingCost
             action();
         }
 
-        return Stopwatch.GetElapsedTime(start).TotalNanoseconds / (Batches * EspScenario.Packets);
+        return Stopwatch.GetElapsedTime(start).TotalNanoseconds / (Batches * Workload.Packets);
     }
 
     private static double Quantile(List<double> values, double quantile)
@@ -67,7 +67,7 @@ internal static class FramingCost
         return sorted[(int)(quantile * (sorted.Length - 1))];
     }
 
-    private sealed record Subject(string Engine, int Size, string Kind, Action Bare, Action Whole)
+    private sealed record Subject(string Engine, string Size, string Kind, Action Bare, Action Whole)
     {
         public List<double> BareTimes { get; } = [];
 

@@ -5,12 +5,13 @@ using Espalier.Ipsec;
 using Espalier.Ipsec.Sad;
 using Espalier.Ipsec.Spd;
 using Espalier.Wire.Addresses;
+using Espalier.Wire.Packets;
 
 namespace Espalier.Benchmarks.Tables;
 
 /// <summary>
 /// What a packet's look-ups cost with 1, 100 and 10,000 SAs and policies: any of them in turn, so that no cache knows them all. Beside ours the
-/// linked list of libipsec, whose cost grows with the entries.
+/// linked lists of libipsec, whose cost grows with the entries.
 /// </summary>
 [MemoryDiagnoser]
 public class LookupBenchmarks
@@ -19,9 +20,11 @@ public class LookupBenchmarks
     private static readonly InternetAddress s_own = InternetAddress.Parse("192.0.2.1");
     private readonly SecurityAssociationDatabase _sad = new();
     private readonly SecurityPolicyDatabase _spd = new();
-    private readonly SaManager _list = new();
+    private readonly SaManager _saList = new();
+    private readonly PolicyManager _policyList = new();
     private readonly SaIdentity[] _identities = new SaIdentity[Lookups];
     private readonly FlowKey[] _flows = new FlowKey[Lookups];
+    private readonly IpPacket[] _packets = new IpPacket[Lookups];
     private FlowCache _cache = null!;
 
     [ParamsSource(nameof(Counts))]
@@ -46,7 +49,8 @@ public class LookupBenchmarks
                 throw new InvalidOperationException("not added");
             }
 
-            _list.Add(new LibipsecSa(Identity(i).Spi.Value, new HostAddress(Peer(i), 0), new HostAddress(s_own, 0), 1, true, null!));
+            _saList.Add(new LibipsecSa(Identity(i).Spi.Value, new HostAddress(Peer(i), 0), new HostAddress(s_own, 0), 1, true, null!));
+            _policyList.Add(new LibipsecPolicy(policy.Selector, IsInbound: false, 1));
         }
 
         var random = new Random(1);
@@ -54,7 +58,8 @@ public class LookupBenchmarks
         {
             int entry = random.Next(Entries);
             _identities[i] = Identity(entry);
-            _flows[i] = new FlowKey(s_own, Inner(entry), 17, 1234, 5678);
+            _flows[i] = new FlowKey(s_own, Inner(entry), IpProtocol.Udp, 1234, 5678);
+            _packets[i] = Packet(_flows[i]);
         }
 
         _cache = new FlowCache(_spd);
@@ -107,14 +112,35 @@ public class LookupBenchmarks
         int found = 0;
         foreach (var identity in _identities)
         {
-            if (_list.CheckoutBySpi(identity.Spi.Value, identity.Destination) is { } sa)
+            if (_saList.CheckoutBySpi(identity.Spi.Value, identity.Destination) is { } sa)
             {
-                _list.Checkin(sa);
+                _saList.Checkin(sa);
                 found++;
             }
         }
 
         return found;
+    }
+
+    /// <summary>The policy of a packet in libipsec's list.</summary>
+    [Benchmark(OperationsPerInvoke = Lookups)]
+    public int LibipsecStyleSpd()
+    {
+        int found = 0;
+        foreach (var packet in _packets)
+        {
+            found += _policyList.FindByPacket(packet, inbound: false) is null ? 0 : 1;
+        }
+
+        return found;
+    }
+
+    private static IpPacket Packet(in FlowKey flow)
+    {
+        byte[] bytes = new byte[64];
+        int header = PacketWriter.WriteIPv4(bytes, flow.Source, flow.Destination, IpProtocol.Udp, bytes.Length - 20, 0, 0);
+        PacketWriter.WriteUdp(bytes.AsSpan(header), flow.Source, flow.Destination, flow.SourcePort, flow.DestinationPort);
+        return IpPacket.Create(bytes) ?? throw new InvalidOperationException("no packet");
     }
 
     private static SaIdentity Identity(int i) => new(new Spi((uint)(0x1000 + i)), s_own);
