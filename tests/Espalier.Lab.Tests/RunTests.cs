@@ -71,6 +71,35 @@ public sealed class InterruptedRunTests
         Assert.Empty(Directory.EnumerateDirectories(Path.GetTempPath(), stem + "*"));
     }
 
+    // The alternations of all experiments share the run, so what is there when it is stopped is some of each.
+    [Theory]
+    [InlineData("INT")]
+    [InlineData("KILL")]
+    public void Run_FullStopped_ResumeGoesOnWhereItWas(string signal)
+    {
+        LabProgram.Need();
+        string json = Path.Combine(Directory.CreateTempSubdirectory("espalier-lab-resume").FullName, "results.json");
+        using var lab = LabProgram.Start(
+            "run", "tcp", "udp", "--full", "--repeat", "2", "--seconds", "0.2", "--subjects", "direct", "--seed", "1", "--no-publish", "--socket-buffer", "0", "--json", json);
+        Assert.True(SpinWait.SpinUntil(() => File.Exists(json) && ResultFile.Read(json).Done.Count > 0, TimeSpan.FromSeconds(60)));
+        Command.Run("sh", "-c", $"kill -{signal} {lab.Id}");
+        Assert.True(lab.WaitForExit(TimeSpan.FromSeconds(30)));
+        var before = ResultFile.Read(json);
+        string[] all = ["tcp/0/direct", "udp/0/direct", "tcp/1/direct", "udp/1/direct"];
+        Assert.InRange(before.Done.Count, 1, all.Length - 1);
+        Assert.Equal(all[..before.Done.Count], before.Done);
+
+        var (code, output, error) = LabProgram.Run("run", "--resume", json, "--no-publish");
+        Assert.True(code == 0, output + error);
+        var after = ResultFile.Read(json);
+        Assert.Equal(all, after.Done);
+        Assert.Equal(before.Find("tcp", "direct", "", "one stream")!.Samples[0], after.Find("tcp", "direct", "", "one stream")!.Samples[0]);
+        Assert.All(
+            ((string, string)[])[("tcp", "one stream"), ("udp", "64 B, zero loss"), ("udp", "1300 B, flood arrives")],
+            metric => Assert.Equal(2, after.Find(metric.Item1, "direct", "", metric.Item2)!.Present.Length));
+        Directory.Delete(Path.GetDirectoryName(json)!, recursive: true);
+    }
+
     [Fact]
     public void Run_AfterAKilledLab_RemovesWhatThatLeft()
     {

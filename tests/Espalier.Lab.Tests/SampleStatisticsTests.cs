@@ -1,5 +1,6 @@
 using CsCheck;
 using Espalier.Lab.Measuring;
+using Espalier.Lab.Reporting;
 
 namespace Espalier.Lab.Tests;
 
@@ -90,6 +91,32 @@ public sealed class SampleStatisticsTests
         double[] Draw(double median) => [.. Enumerable.Range(0, 3).Select(_ => median * Math.Exp(0.2 * (Enumerable.Range(0, 12).Sum(_ => random.NextDouble()) - 6)))];
         int held = Enumerable.Range(0, 400).Count(i => SampleStatistics.UnpairedRatio(Draw(6), Draw(2), i).Covers(3));
         Assert.InRange(held, 368, 400);
+    }
+
+    // Two runs that differ by chance alone: their ratios agree in 95 % of cases, though far fewer lie within each other's intervals.
+    [Theory]
+    [InlineData(3)]
+    [InlineData(5)]
+    [InlineData(9)]
+    public void RatioPair_RunsOfTheSame_AgreeAsOftenAsPromised(int samples)
+    {
+        var random = new Random(17);
+        double[] Draw() => [.. Enumerable.Range(0, samples).Select(_ => Math.Exp(0.2 * (Enumerable.Range(0, 12).Sum(_ => random.NextDouble()) - 6)))];
+        RatioPair[] pairs = [.. Enumerable.Range(0, 400).Select(i =>
+        {
+            double[] one = Draw(), two = Draw();
+            return new RatioPair("", "", "", SampleStatistics.MedianOf(one, i), SampleStatistics.MedianOf(two, i), SampleStatistics.UnpairedRatio(two, one, i));
+        })];
+        Assert.InRange(pairs.Count(pair => pair.Agree), 372, 400);
+        Assert.InRange(pairs.Count(pair => pair.Within), 240, 348);
+    }
+
+    // A change of one run against the other by ten times its noise is never called chance.
+    [Fact]
+    public void RatioPair_RunsThatDiffer_DoNotAgree()
+    {
+        var estimate = SampleStatistics.UnpairedRatio([3.0, 3.1, 2.9], [2.0, 2.05, 1.95], 1);
+        Assert.False(new RatioPair("", "", "", estimate, estimate, estimate).Agree);
     }
 
     [Fact]

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Espalier.Lab.Measuring;
 using Espalier.Lab.Reporting;
 using Espalier.Lab.Results;
 using Spectre.Console;
@@ -41,16 +42,24 @@ internal static class CompareCommand
 
         AnsiConsole.MarkupLineInterpolated(
             $"{changed.Length} of {comparison.Changes.Count} measurements changed beyond the noise; of {untold} there are too few samples (three are needed) to say.");
-        int agree = comparison.Ratios.Count(ratio => ratio.Agree);
         if (comparison.Ratios.Count > 0)
         {
-            AnsiConsole.MarkupLineInterpolated(
-                $"{agree} of {comparison.Ratios.Count} ratios to {Comparison.Reference} ({100.0 * agree / comparison.Ratios.Count:0} %) lie within each other's 95 % intervals.");
+            Agreement(comparison.Ratios, ratio => ratio.Agree, "agree: the 95 % interval of their quotient holds 1");
+            Agreement(comparison.Ratios, ratio => ratio.Within, "lie each within the other run's own 95 % interval, which is stricter");
         }
 
-        foreach (var ratio in comparison.Ratios.Where(ratio => !ratio.Agree))
+        AnsiConsole.MarkupLineInterpolated($"{comparison.RatiosWithoutInterval.Count} more have no interval: too few samples, or a zero among them.");
+    }
+
+    private static void Agreement(List<RatioPair> ratios, Func<RatioPair, bool> holds, string how)
+    {
+        int count = ratios.Count(holds);
+        AnsiConsole.MarkupLineInterpolated($"{count} of {ratios.Count} ratios to {Comparison.Reference} ({100.0 * count / ratios.Count:0} %) {how}.");
+        foreach (var ratio in ratios.Where(ratio => !holds(ratio)))
         {
-            AnsiConsole.MarkupLineInterpolated($"  outside: {ratio.Experiment} {ratio.Label} {ratio.Metric}: {ResultTables.Number(ratio.First.Value)} and {ResultTables.Number(ratio.Second.Value)}");
+            AnsiConsole.MarkupLineInterpolated($"  not: {ratio.Experiment} {ratio.Label} {ratio.Metric}: {Interval(ratio.First)} and {Interval(ratio.Second)}");
         }
     }
+
+    private static string Interval(Estimate ratio) => $"{ResultTables.Number(ratio.Value)} [{ResultTables.Number(ratio.Low!.Value)}, {ResultTables.Number(ratio.High!.Value)}]";
 }

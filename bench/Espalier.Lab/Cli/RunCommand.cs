@@ -102,9 +102,9 @@ internal static class RunCommand
         };
         var runnable = Runnable(experiments);
         var run = new LabRun(results, runnable, subjects, path);
-        double estimate = run.EstimateSeconds();
+        var estimate = run.EstimateSeconds();
         SettingsTable.Print(results, subjects, runnable, estimate);
-        await LabProgress.RunAsync(estimate, progress => run.RunAsync(progress, cancellation)).ConfigureAwait(false);
+        await LabProgress.RunAsync(estimate.Quiet, progress => run.RunAsync(progress, cancellation)).ConfigureAwait(false);
         ResultTables.Print(AnsiConsole.Console, results);
         if (parsed.GetValue(_report) is { } folder)
         {

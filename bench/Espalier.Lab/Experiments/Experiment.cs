@@ -48,6 +48,9 @@ internal abstract class Experiment
     /// <summary>About how long one subject takes, in seconds, for the estimate.</summary>
     public abstract double EstimateSeconds(LabSettings settings, Subject subject);
 
+    /// <summary>How much longer that may take, in seconds, on a restless machine.</summary>
+    public virtual double RestlessSeconds(LabSettings settings, Subject subject) => 0;
+
     /// <summary>Measures one subject once.</summary>
     public abstract Task RunAsync(Trial trial, CancellationToken cancellation);
 }

@@ -8,8 +8,9 @@ using Espalier.Lab.Subjects;
 namespace Espalier.Lab.Experiments;
 
 /// <summary>
-/// Runs experiments: for each, alternations in which every subject has its turn, in an order drawn anew. Each turn has a new bed and a new start
-/// of the subject, so that nothing is left of the one before. Results are written after each turn.
+/// Runs experiments: for each, alternations in which every subject has its turn, in an order drawn anew. The alternations of all experiments are spread
+/// over the whole run, so that the spread within a run holds what the machine does slowly, and two runs can be compared by it. Each turn has a new bed
+/// and a new start of the subject, so that nothing is left of the one before. Results are written after each turn.
 /// </summary>
 internal sealed class LabRun(ResultFile results, IReadOnlyList<Experiment> experiments, IReadOnlyList<Subject> subjects, string? path)
 {
@@ -21,8 +22,13 @@ internal sealed class LabRun(ResultFile results, IReadOnlyList<Experiment> exper
         public string Key => $"{Experiment.Name}/{Alternation}/{Subject.Label}";
     }
 
-    /// <summary>Estimate in seconds of what is not done yet.</summary>
-    public double EstimateSeconds() => Turns().Where(turn => !results.Done.Contains(turn.Key)).Sum(Estimate);
+    /// <summary>Estimate in seconds of what is not done yet, on a quiet machine and on a restless one.</summary>
+    public (double Quiet, double Restless) EstimateSeconds()
+    {
+        Turn[] left = [.. Turns().Where(turn => !results.Done.Contains(turn.Key))];
+        double quiet = left.Sum(Estimate);
+        return (quiet, quiet + left.Sum(turn => turn.Experiment.RestlessSeconds(results.Settings, turn.Subject)));
+    }
 
     /// <summary>Runs all that is not done yet.</summary>
     public async Task RunAsync(LabProgress progress, CancellationToken cancellation)
@@ -50,19 +56,19 @@ internal sealed class LabRun(ResultFile results, IReadOnlyList<Experiment> exper
 
     private int Repeat(Experiment experiment) => results.Settings.Repeat ?? experiment.Repeat(results.Settings);
 
-    private IEnumerable<Turn> Turns()
+    // An alternation stands where its middle falls, if those of its experiment share the run evenly; the order is kept where two fall together.
+    private IEnumerable<Turn> Turns() => experiments.SelectMany(Turns).OrderBy(turn => (turn.Alternation + 0.5) / Repeat(turn.Experiment));
+
+    private IEnumerable<Turn> Turns(Experiment experiment)
     {
-        foreach (var experiment in experiments)
+        var random = new Random(results.Seed + Array.IndexOf(ExperimentCatalog.All, experiment)); // not the same subject first in all
+        Subject[] order = [.. Taking(experiment)];
+        for (int alternation = 0; alternation < Repeat(experiment); alternation++)
         {
-            var random = new Random(results.Seed);
-            Subject[] order = [.. Taking(experiment)];
-            for (int alternation = 0; alternation < Repeat(experiment); alternation++)
+            random.Shuffle(order);
+            foreach (var subject in order)
             {
-                random.Shuffle(order);
-                foreach (var subject in order)
-                {
-                    yield return new Turn(experiment, alternation, subject);
-                }
+                yield return new Turn(experiment, alternation, subject);
             }
         }
     }

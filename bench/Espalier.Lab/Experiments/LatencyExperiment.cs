@@ -24,9 +24,6 @@ internal sealed class LatencyExperiment : Experiment
     public override string Description => "round trip of 64 bytes, at least 1,000 on a fixed schedule, idle and beside a saturating TCP stream; lost ones count as infinite";
 
     /// <inheritdoc/>
-    public override int Repeat(LabSettings settings) => settings.Full ? 9 : 1;
-
-    /// <inheritdoc/>
     public override Variants Tells => Variants.Main;
 
     /// <inheritdoc/>

@@ -22,9 +22,6 @@ internal sealed class MemoryExperiment : Experiment
     public override string Description => "resident memory of the daemons over time: idle, TCP, floods of 64-byte and 1,300-byte datagrams, and afterwards";
 
     /// <inheritdoc/>
-    public override int Repeat(LabSettings settings) => settings.Full ? 9 : 1;
-
-    /// <inheritdoc/>
     public override bool Applies(Subject subject) => subject.HasProcesses;
 
     /// <inheritdoc/>

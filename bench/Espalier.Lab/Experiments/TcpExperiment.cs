@@ -20,6 +20,9 @@ internal sealed class TcpExperiment : Experiment
     public override string Description => "throughput of one TCP stream, and of four streams each way at once; processor seconds for a gigabyte";
 
     /// <inheritdoc/>
+    public override int Repeat(LabSettings settings) => settings.Full ? 9 : 5;
+
+    /// <inheritdoc/>
     public override Variants Tells => Variants.All;
 
     /// <inheritdoc/>

@@ -28,13 +28,23 @@ internal sealed class UdpExperiment : Experiment
     public override Variants Tells => Variants.Main;
 
     /// <inheritdoc/>
-    public override double EstimateSeconds(LabSettings settings, Subject subject)
+    public override double EstimateSeconds(LabSettings settings, Subject subject) =>
+        _sizes.Length * (SearchSeconds(settings, restless: false) + settings.Seconds + settings.WarmUp + settings.Grace + 1);
+
+    /// <inheritdoc/>
+    public override double RestlessSeconds(LabSettings settings, Subject subject) =>
+        _sizes.Length * (SearchSeconds(settings, restless: true) - SearchSeconds(settings, restless: false));
+
+    /// <summary>
+    /// About how long the three searches of a size take together, which share their trials. As counted in runs: four trials that pass on the way up; two at each step
+    /// between and two at the end that lose something, so that their grace passes and the daemons must rest; and five that confirm. On a restless machine confirmations
+    /// fail, the more the finer the grid is: half a trial more for each of its steps in a doubling.
+    /// </summary>
+    internal static double SearchSeconds(LabSettings settings, bool restless)
     {
-        // As counted in runs: of three searches with shared trials, four that pass on the way up; two at each step between and two at the end that
-        // lose something, so that their grace passes and the daemons must rest; and five that confirm.
-        double lossy = 2 + (2 * Math.Log2(Math.Log(2) / Math.Log(settings.Resolution)));
-        double search = (4 * (settings.TrialSeconds + 0.15)) + (lossy * (settings.TrialSeconds + settings.Grace + 0.25)) + (5 * (settings.ConfirmSeconds + 0.3));
-        return _sizes.Length * (search + settings.Seconds + settings.WarmUp + settings.Grace + 1);
+        double steps = Math.Log(2) / Math.Log(settings.Resolution), lossy = 2 + (2 * Math.Log2(steps)), more = restless ? steps / 2 : 0;
+        return (4 * (settings.TrialSeconds + 0.15)) + (lossy * (settings.TrialSeconds + settings.Grace + 0.25))
+            + (5 * (settings.ConfirmSeconds + 0.3)) + (more * (settings.ConfirmSeconds + settings.Grace + 0.25));
     }
 
     /// <inheritdoc/>

@@ -16,7 +16,7 @@ internal static class SampleStatistics
     private const int Resamples = 10_000, FewestForInterval = 3, FewestForBootstrap = 6;
 
     // Student's t, two-sided 95 %, by degrees of freedom.
-    private static readonly double[] StudentT = [0, 12.706, 4.303, 3.182, 2.776];
+    private static readonly double[] StudentT = [0, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306];
 
     /// <summary>The middle value; of two, their mean.</summary>
     public static double Median(IReadOnlyCollection<double> values)
@@ -33,15 +33,13 @@ internal static class SampleStatistics
         return sorted[Math.Clamp((int)Math.Ceiling(share * sorted.Length) - 1, 0, sorted.Length - 1)];
     }
 
-    /// <summary>Median of the samples, with its interval.</summary>
-    public static Estimate MedianOf(IReadOnlyList<double> samples, int seed) => Bootstrap(samples, seed);
-
     /// <summary>Median of a[i] / b[i] over the alternations in which both were measured; null if there is none.</summary>
-    public static Estimate? PairedRatio(IReadOnlyList<double?> a, IReadOnlyList<double?> b, int seed)
-    {
-        double[] ratios = [.. a.Zip(b).Where(pair => pair is ({ }, { } and not 0)).Select(pair => pair.First!.Value / pair.Second!.Value).Where(double.IsFinite)];
-        return ratios.Length == 0 ? null : Bootstrap(ratios, seed);
-    }
+    public static Estimate? PairedRatio(IReadOnlyList<double?> a, IReadOnlyList<double?> b, int seed) =>
+        PairedRatios(a, b) is { Length: > 0 } ratios ? MedianOf(ratios, seed) : null;
+
+    /// <summary>a[i] / b[i] over the alternations in which both were measured.</summary>
+    public static double[] PairedRatios(IReadOnlyList<double?> a, IReadOnlyList<double?> b) =>
+        [.. a.Zip(b).Where(pair => pair is ({ }, { } and not 0)).Select(pair => pair.First!.Value / pair.Second!.Value).Where(double.IsFinite)];
 
     /// <summary>Median of a over median of b of two runs whose samples do not belong together in pairs.</summary>
     public static Estimate UnpairedRatio(IReadOnlyList<double> a, IReadOnlyList<double> b, int seed)
@@ -56,14 +54,15 @@ internal static class SampleStatistics
         if (fewest < FewestForBootstrap)
         {
             var (up, down) = (Logarithms(a), Logarithms(b));
-            return Student(value, up.Mean - down.Mean, double.Hypot(up.Error, down.Error), fewest);
+            return Student(value, up.Mean - down.Mean, double.Hypot(up.Error, down.Error), Welch(up.Error, a.Count, down.Error, b.Count), fewest);
         }
 
         var random = new Random(seed);
         return Interval(value, fewest, () => Resample(a, random) / Resample(b, random));
     }
 
-    private static Estimate Bootstrap(IReadOnlyList<double> samples, int seed)
+    /// <summary>Median of the samples, with its interval.</summary>
+    public static Estimate MedianOf(IReadOnlyList<double> samples, int seed)
     {
         double value = Median([.. samples]);
         if (samples.Count < FewestForInterval)
@@ -74,7 +73,7 @@ internal static class SampleStatistics
         if (samples.Count < FewestForBootstrap)
         {
             var logarithms = Logarithms(samples);
-            return Student(value, logarithms.Mean, logarithms.Error, samples.Count);
+            return Student(value, logarithms.Mean, logarithms.Error, samples.Count - 1, samples.Count);
         }
 
         var random = new Random(seed);
@@ -82,17 +81,25 @@ internal static class SampleStatistics
     }
 
     // Without spread the interval is the value itself; a sample that is 0 or infinite has no logarithm, and the interval is not known.
-    private static Estimate Student(double value, double mean, double error, int samples)
+    private static Estimate Student(double value, double mean, double error, int freedom, int samples)
     {
         if (error == 0)
         {
             return new Estimate(value, value, value, samples);
         }
 
-        double reach = StudentT[samples - 1] * error;
+        double reach = StudentT[Math.Min(freedom, StudentT.Length - 1)] * error;
         return double.IsFinite(reach)
             ? new Estimate(value, Math.Min(value, Math.Exp(mean - reach)), Math.Max(value, Math.Exp(mean + reach)), samples)
             : new Estimate(value, null, null, samples);
+    }
+
+    // Degrees of freedom of a difference of two means whose errors differ (Welch and Satterthwaite), rounded down.
+    private static int Welch(double errorA, int samplesA, double errorB, int samplesB)
+    {
+        double a = errorA * errorA, b = errorB * errorB;
+        double freedom = (a + b) * (a + b) / ((a * a / (samplesA - 1)) + (b * b / (samplesB - 1)));
+        return double.IsFinite(freedom) ? (int)freedom : Math.Min(samplesA, samplesB) - 1;
     }
 
     private static (double Mean, double Error) Logarithms(IReadOnlyList<double> samples)

@@ -10,11 +10,19 @@ internal sealed record Change(string Experiment, string Label, string Metric, st
     public bool BeyondNoise => Ratio.Low is not null && !Ratio.Covers(1);
 }
 
-/// <summary>A ratio of two subjects, in two runs.</summary>
-internal sealed record RatioPair(string Experiment, string Label, string Metric, Estimate First, Estimate Second)
+/// <summary>A ratio of two subjects, in two runs; the second run's over the first's.</summary>
+internal sealed record RatioPair(string Experiment, string Label, string Metric, Estimate First, Estimate Second, Estimate Quotient)
 {
-    /// <summary>True if each run's ratio lies in the other's interval.</summary>
-    public bool Agree => First.Covers(Second.Value) && Second.Covers(First.Value);
+    /// <summary>
+    /// True if the interval of the quotient holds 1: what differs is within the noise of both runs. Of runs that differ by chance alone 95 % of the ratios do.
+    /// </summary>
+    public bool Agree => Quotient.Covers(1);
+
+    /// <summary>
+    /// True if each run's ratio lies in the other's interval. That is stricter: an interval is made to hold the true ratio, not another run's, which strays from it
+    /// as well. Of runs that differ by chance alone four of five do with three samples, three of four with five, two of three with nine.
+    /// </summary>
+    public bool Within => First.Covers(Second.Value) && Second.Covers(First.Value);
 }
 
 /// <summary>What two runs of the same experiments say of each other.</summary>
@@ -41,9 +49,13 @@ internal sealed class Comparison
 
         foreach (var a in first.Measurements.Where(m => m.Axis is null && m.Subject != Reference))
         {
-            if (Ratio(first, a) is { } one && second.Find(a.Experiment, a.Subject, a.Variant, a.Metric) is { } b && Ratio(second, b) is { } two)
+            if (second.Find(a.Experiment, a.Subject, a.Variant, a.Metric) is { } b && Samples(first, a) is { Length: > 0 } one && Samples(second, b) is { Length: > 0 } two)
             {
-                Ratios.Add(new RatioPair(a.Experiment, a.Label, a.Metric, one, two));
+                var pair = new RatioPair(
+                    a.Experiment, a.Label, a.Metric, SampleStatistics.MedianOf(one, first.Seed), SampleStatistics.MedianOf(two, second.Seed),
+                    SampleStatistics.UnpairedRatio(two, one, first.Seed));
+                bool hasIntervals = pair is { First.Low: not null, Second.Low: not null, Quotient.Low: not null };
+                (hasIntervals ? Ratios : RatiosWithoutInterval).Add(pair);
             }
         }
     }
@@ -57,11 +69,15 @@ internal sealed class Comparison
     /// <summary>All ratios to the reference that both runs have, with intervals.</summary>
     public List<RatioPair> Ratios { get; } = [];
 
+    /// <summary>Those of which there are too few samples for one.</summary>
+    public List<RatioPair> RatiosWithoutInterval { get; } = [];
+
     private static double[] Finite(Measurement m) => [.. m.Present.Where(double.IsFinite)];
 
-    private static Estimate? Ratio(ResultFile file, Measurement m)
+    // Paired by alternation: a turn of the subject over the reference's turn in the same one.
+    private static double[] Samples(ResultFile file, Measurement m)
     {
         var other = file.Measurements.Find(r => r.Subject == Reference && r.Experiment == m.Experiment && r.Metric == m.Metric);
-        return other is null ? null : SampleStatistics.PairedRatio(m.Samples, other.Samples, file.Seed) is { Low: not null } ratio ? ratio : null;
+        return other is null ? [] : SampleStatistics.PairedRatios(m.Samples, other.Samples);
     }
 }
