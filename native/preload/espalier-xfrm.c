@@ -34,9 +34,10 @@
  * Data plane gone later: send fails with ECONNREFUSED, or, when a data plane is back, hands everything over again, also for the other XFRM
  * sockets of the process; a receive that blocks on a subscription does so, too. A request whose fate is unknown is not repeated.
  *
- * An IKE daemon (a process that installs SAs and is subscribed to EXPIRE) may not speak for long. So it gets a thread that waits for the end of the
- * data plane, hands everything over to the next one, and asks that for each SA that the daemon has installed: of those that are gone, and all are
- * after a restart, it says EXPIRE, and the daemon makes new ones. Which they are (address, SPI; no keys) is remembered here.
+ * An IKE daemon (a process that installs SAs or policies and is subscribed to EXPIRE) may not speak for long. So it gets a thread that waits for the
+ * end of the data plane, hands everything over to the next one, and repeats the policies that the daemon has installed, so that traps work and nothing
+ * leaves in clear meanwhile. Then it asks for each SA that the daemon has installed: of those that are gone, and all are after a restart, the data
+ * plane says EXPIRE, and the daemon makes new ones. Policies as they were sent, and which the SAs are (address, SPI; no keys), are remembered here.
  *
  * Threads may share XFRM sockets; one request of a process is handled after the other. After fork the child shares what is queued; when it
  * first sends, the socket becomes its own, with the same numbers and subscription. After exec a descriptor without FD_CLOEXEC is no XFRM
@@ -97,6 +98,8 @@ enum {
     MAX_REQUEST = 65536,        /* the data plane's bound */
     MAX_REGISTRATIONS = 256,    /* sockets with UDP_ENCAP; the data plane's bound, too */
     MAX_ASSOCIATIONS = 2048,    /* SAs remembered; as many EXPIREs as the data plane queues for a subscriber */
+    MAX_POLICIES = 2048,        /* policies remembered */
+    MAX_POLICY = 1024,          /* bytes of a policy's message */
     HIDDEN = 0x8000,            /* in the table: B or the lease of the socket in the low bits; of no socket: the watch's connection */
     FIRST_HIDDEN = 512,         /* where these stand, if the limit of open files allows it */
     GROUP_COUNT = 32,           /* multicast groups that the protocol can express */
@@ -122,10 +125,19 @@ struct encapsulation {
 };
 enum { ENCAP_CLOSE, ENCAP_OPEN, ENCAP_MAY_SHARE };
 
+/* What the program last sent of a policy: xfrm_userpolicy_info and attributes. */
+struct policy {
+    struct policy *next;
+    struct nlmsghdr header;
+    struct xfrm_userpolicy_info info;
+};
+
 static _Atomic uint16_t table[MAX_DESCRIPTORS];
 static struct xfrm_socket sockets[MAX_SOCKETS];
 static struct registration { int fd; struct encapsulation name; } registrations[MAX_REGISTRATIONS];     /* free: all zero */
 static struct xfrm_usersa_id associations[MAX_ASSOCIATIONS];    /* free: SPI 0 */
+static struct policy *policies;                                 /* in the order in which they were installed: of equal priorities the first decides */
+static int policy_count;
 static pid_t watched;                                           /* the process whose watch runs */
 static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;        /* whose turn it is to speak on the leases, and to change the above */
 static pid_t self;                                              /* 0 before the first XFRM socket; differs from getpid() in a child of vfork */
@@ -290,17 +302,14 @@ static int await(int lease, uint16_t type, uint32_t sequence)
     }
 }
 
-/* Sends one message of ours on the lease (or GETSA on a connection without ATTACH), with a descriptor unless that is -1, and waits for the answer: 0 or an errno. */
-static int ask(int lease, uint16_t type, const void *payload, size_t length, int descriptor)
+/* Sends one message on the lease (or a request on a connection without ATTACH), with a descriptor unless that is -1, and waits for the answer: 0 or an errno. */
+static int exchange(int lease, struct nlmsghdr *message, int descriptor)
 {
     static _Atomic uint32_t questions;
-    struct { struct nlmsghdr header; char payload[sizeof(struct encapsulation)]; } message = {
-        .header = { .nlmsg_len = NLMSG_LENGTH(length), .nlmsg_type = type, .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK,
-                    .nlmsg_seq = (uint32_t)getpid() << 12 | (++questions & 0xfff) },
-    };
-    memcpy(message.payload, payload, length);
+    message->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+    message->nlmsg_seq = (uint32_t)getpid() << 12 | (++questions & 0xfff);
     union { struct cmsghdr header; char space[CMSG_SPACE(sizeof(int))]; } rights = { .space = { 0 } };
-    struct iovec iov = { .iov_base = &message, .iov_len = message.header.nlmsg_len };
+    struct iovec iov = { .iov_base = message, .iov_len = message->nlmsg_len };
     struct msghdr packet = { .msg_iov = &iov, .msg_iovlen = 1 };
     if (descriptor >= 0) {
         rights.header = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof descriptor), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS };
@@ -310,7 +319,17 @@ static int ask(int lease, uint16_t type, const void *payload, size_t length, int
     }
     if (real_sendmsg()(lease, &packet, MSG_NOSIGNAL) < 0 && errno != EPIPE && errno != ECONNRESET)
         return errno;
-    return await(lease, NLMSG_ERROR, message.header.nlmsg_seq);
+    return await(lease, NLMSG_ERROR, message->nlmsg_seq);
+}
+
+/* The same with a message of ours. */
+static int ask(int lease, uint16_t type, const void *payload, size_t length, int descriptor)
+{
+    struct { struct nlmsghdr header; char payload[sizeof(struct encapsulation)]; } message = {
+        .header = { .nlmsg_len = NLMSG_LENGTH(length), .nlmsg_type = type },
+    };
+    memcpy(message.payload, payload, length);
+    return exchange(lease, &message.header, descriptor);
 }
 
 /* A new connection to the control socket, or -1. */
@@ -439,7 +458,7 @@ static int ask_in_turn(struct xfrm_socket *s, uint16_t type, const void *payload
 
 /* ---- The watch of an IKE daemon ---- */
 
-/* Waits for the end of the data plane, hands everything over to the next one, and asks it for every SA. */
+/* Waits for the end of the data plane, hands everything over to the next one, gives it the policies, and asks it for every SA. */
 static void *watch(void *connection)
 {
     int fd = (int)(intptr_t)connection, lease;
@@ -454,6 +473,8 @@ static void *watch(void *connection)
         discard(lease);
         int cancel_state = take_turn(), error = 0;
         revive_all();
+        for (struct policy *p = policies; p && error != ECONNREFUSED; p = p->next)
+            error = exchange(fd, &p->header, -1);
         for (int i = 0; i < MAX_ASSOCIATIONS && error != ECONNREFUSED; i++)
             if (associations[i].spi)
                 error = ask(fd, XFRM_MSG_GETSA, &associations[i], sizeof associations[i], -1);
@@ -462,7 +483,7 @@ static void *watch(void *connection)
     return NULL;
 }
 
-/* Starts the watch of this process. It is not the program's thread: it takes no signals. Where it cannot start, the next SA tries it again. In turn. */
+/* Starts the watch of this process. It is not the program's thread: it takes no signals. Where it cannot start, the next SA or policy tries it again. In turn. */
 static void start_watch(void)
 {
     int lease = connect_control(), fd = lease < 0 ? -1 : hide(&sockets[0], lease);
@@ -499,8 +520,8 @@ static struct xfrm_usersa_id *find_association(const struct xfrm_usersa_id *id)
     return NULL;
 }
 
-/* Remembers or forgets what one request that was handled installs or removes. In turn. */
-static void note_association(const struct nlmsghdr *message)
+/* Remembers or forgets the SA that one request that was handled installs or removes. In turn. True if it installs one. */
+static bool note_association(const struct nlmsghdr *message)
 {
     static const struct xfrm_usersa_id none;
     struct xfrm_usersa_id id = none;
@@ -514,11 +535,73 @@ static void note_association(const struct nlmsghdr *message)
         memset(associations, 0, sizeof associations);
     }
     if (!id.spi)
-        return;
+        return false;
     struct xfrm_usersa_id *known = find_association(&id), *place = installs && !known ? find_association(&none) : known;
     if (place)
         *place = installs ? id : none;
-    if (installs && watched != getpid() && is_subscribed(XFRMNLGRP_EXPIRE))
+    return installs;
+}
+
+/* Where a policy is remembered, or the end of the list. */
+static struct policy **find_policy(const struct xfrm_selector *selector, uint8_t direction)
+{
+    struct policy **place = &policies;
+    while (*place && ((*place)->info.dir != direction || memcmp(&(*place)->info.sel, selector, sizeof *selector) != 0))
+        place = &(*place)->next;
+    return place;
+}
+
+static void forget_policy(struct policy **place)
+{
+    struct policy *known = *place;
+    if (!known)
+        return;
+    *place = known->next;
+    free(known);
+    policy_count--;
+}
+
+/* The message as it is goes to the next data plane, where it replaces what stands there. */
+static void remember_policy(const struct nlmsghdr *message)
+{
+    struct xfrm_userpolicy_info info;
+    memcpy(&info, NLMSG_DATA(message), sizeof info);
+    struct policy **place = find_policy(&info.sel, info.dir);
+    forget_policy(place);
+    struct policy *next = *place, *policy = NULL;
+    if (policy_count < MAX_POLICIES && message->nlmsg_len <= MAX_POLICY)
+        policy = malloc(offsetof(struct policy, header) + message->nlmsg_len);
+    if (!policy)
+        return;
+    memcpy(&policy->header, message, message->nlmsg_len);
+    policy->header.nlmsg_type = XFRM_MSG_UPDPOLICY;
+    policy->header.nlmsg_pid = 0;
+    policy->next = next;
+    *place = policy;
+    policy_count++;
+}
+
+/* As note_association, of policies. One that is removed by its index, which IKE daemons do not do, stays remembered. */
+static bool note_policy(const struct nlmsghdr *message)
+{
+    const struct xfrm_userpolicy_id *id = NLMSG_DATA(message);
+    bool installs = (message->nlmsg_type == XFRM_MSG_NEWPOLICY || message->nlmsg_type == XFRM_MSG_UPDPOLICY)
+        && message->nlmsg_len >= NLMSG_LENGTH(sizeof(struct xfrm_userpolicy_info));
+    if (installs)
+        remember_policy(message);
+    else if (message->nlmsg_type == XFRM_MSG_DELPOLICY && message->nlmsg_len >= NLMSG_LENGTH(sizeof *id) && !id->index)
+        forget_policy(find_policy(&id->sel, id->dir));
+    else if (message->nlmsg_type == XFRM_MSG_FLUSHPOLICY)
+        while (policies)
+            forget_policy(&policies);
+    return installs;
+}
+
+/* In turn. */
+static void note(const struct nlmsghdr *message)
+{
+    bool association = note_association(message), policy = note_policy(message);
+    if ((association || policy) && watched != getpid() && is_subscribed(XFRMNLGRP_EXPIRE))
         start_watch();
 }
 
@@ -887,7 +970,7 @@ static int converse(struct xfrm_socket *s, int fd, const char *request, size_t l
         error = real_send()(fd, request, length, MSG_NOSIGNAL | (flags & MSG_DONTWAIT)) < 0 ? errno : await(s->lease, DONE, sequence_of(request, length));
     int left = (int)length;
     for (const struct nlmsghdr *message = (const struct nlmsghdr *)request; !error && NLMSG_OK(message, left); message = NLMSG_NEXT(message, left))
-        note_association(message);
+        note(message);
     end_turn(cancel_state);
     return error;
 }

@@ -7,7 +7,8 @@
  *   ECHO   the request's payload back        DUMP   `count` parts of 4,000 bytes, then NLMSG_DONE      QUIET  nothing
  *   COUNT  attachments, requests, leases     NOTIFY a datagram to every subscriber of group `count`    DIE    ends without an answer
  *   PORTS  ENCAP registrations on the lease of the asker: how many, the family and port of the last one
- * GETSA on a connection without ATTACH: it knows no SA, and says EXPIRE to every subscriber. It refuses ENCAP of port 4444 with EADDRINUSE, and says that ports which are registered cannot be shared.
+ * On a connection without ATTACH, GETSA: it knows no SA, and says EXPIRE to every subscriber; UPDPOLICY: it says so to every subscriber of policies. It refuses ENCAP of port 4444 with
+ * EADDRINUSE, and says that ports which are registered cannot be shared.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -112,6 +113,10 @@ static void control(const struct client *clients, struct client *c, const struct
             if (clients[i].end >= 0 && clients[i].groups & 1u << (XFRMNLGRP_EXPIRE - 1))
                 reply(clients[i].end, XFRM_MSG_EXPIRE, 0, 0, 0, NLMSG_DATA(request), sizeof(struct xfrm_usersa_id));
         error.error = -ESRCH;
+    } else if (request->nlmsg_type == XFRM_MSG_UPDPOLICY) {
+        for (int i = 0; i < MAX_CLIENTS; i++)
+            if (clients[i].end >= 0 && clients[i].groups & 1u << (XFRMNLGRP_POLICY - 1))
+                reply(clients[i].end, XFRM_MSG_UPDPOLICY, 0, 0, 0, NLMSG_DATA(request), request->nlmsg_len - NLMSG_HDRLEN);
     }
     reply(c->lease, NLMSG_ERROR, 0, request->nlmsg_seq, 0, &error, sizeof error);
 }
@@ -173,7 +178,7 @@ static void handle(struct client *clients, struct client *c, const struct reques
 
 static void read_lease(const struct client *clients, struct client *c)
 {
-    _Alignas(8) char buffer[256], space[CMSG_SPACE(sizeof(int))];
+    _Alignas(8) char buffer[512], space[CMSG_SPACE(sizeof(int))];
     struct iovec iov = { buffer, sizeof buffer };
     struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof space };
     int passed = -1;
@@ -1070,6 +1075,64 @@ static void ike_daemon_learns_that_its_associations_are_gone(void)
     start_server();
 }
 
+struct policy_request { struct nlmsghdr header; struct xfrm_userpolicy_info info; uint32_t attribute[2]; };
+
+static void change_policy(int fd, uint16_t type, uint16_t port, uint32_t priority)
+{
+    struct policy_request request = {
+        .header = { .nlmsg_len = sizeof request, .nlmsg_type = type, .nlmsg_flags = NLM_F_REQUEST },
+        .info = { .sel = { .dport = port }, .priority = priority, .dir = XFRM_POLICY_OUT }, .attribute = { 8 | XFRMA_IF_ID << 16, 77 },
+    };
+    if (type == XFRM_MSG_DELPOLICY) {
+        struct xfrm_userpolicy_id id = { .sel = request.info.sel, .dir = XFRM_POLICY_OUT };
+        request.header.nlmsg_len = NLMSG_LENGTH(sizeof id);
+        memcpy(NLMSG_DATA(&request.header), &id, sizeof id);
+    } else if (type == XFRM_MSG_FLUSHPOLICY) {
+        request.header.nlmsg_len = NLMSG_HDRLEN;
+    }
+    CHECK(send(fd, &request, request.header.nlmsg_len, 0) == (ssize_t)request.header.nlmsg_len);
+}
+
+/* True if the next policy that the data plane was given is this one, whole. */
+static bool was_given(int fd, uint16_t port, uint32_t priority)
+{
+    struct policy_request given;
+    struct pollfd waiting = { .fd = fd, .events = POLLIN };
+    return poll(&waiting, 1, 10000) == 1 && recv(fd, &given, sizeof given, MSG_DONTWAIT) == sizeof given && given.header.nlmsg_type == XFRM_MSG_UPDPOLICY
+        && given.info.sel.dport == port && given.info.priority == priority && given.info.dir == XFRM_POLICY_OUT && given.attribute[1] == 77;
+}
+
+/* One that has traps only, and says nothing, has them in the next data plane too: in their order, as it changed them last, without those that it has removed. */
+static void ike_daemon_has_its_policies_in_the_next_data_plane(void)
+{
+    int events = open_bound(1u << (XFRMNLGRP_EXPIRE - 1) | 1u << (XFRMNLGRP_POLICY - 1)), requests = open_bound(0);
+    for (uint16_t port = 1; port <= 5; port++)
+        change_policy(requests, XFRM_MSG_NEWPOLICY, port, port);
+    change_policy(requests, XFRM_MSG_UPDPOLICY, 2, 20);
+    change_policy(requests, XFRM_MSG_DELPOLICY, 3, 0);
+    change_policy(requests, XFRM_MSG_DELPOLICY, 9, 0);
+    for (int round = 0; round < 2; round++) {
+        stop_server();
+        start_server();
+        CHECK(was_given(events, 1, 1) && was_given(events, 2, 20) && was_given(events, 4, 4) && was_given(events, 5, 5));
+        echo(requests, 1);
+        CHECK(!has_input(events));
+    }
+    for (uint16_t port = 6; port <= 3000; port++)      /* more than are remembered */
+        change_policy(requests, XFRM_MSG_NEWPOLICY, port, port);
+    change_policy(requests, XFRM_MSG_FLUSHPOLICY, 0, 0);
+    change_policy(requests, XFRM_MSG_NEWPOLICY, 9, 9);
+    stop_server();
+    start_server();
+    CHECK(was_given(events, 9, 9));
+    echo(requests, 2);
+    CHECK(!has_input(events));
+    close(requests);
+    close(events);
+    stop_server();
+    start_server();
+}
+
 #define TEST(name) { #name, name }
 static const struct { const char *name; void (*run)(void); } tests[] = {
     TEST(absent_data_plane), TEST(wrong_type), TEST(names_and_ports), TEST(every_way_to_send_and_receive), TEST(several_messages_in_one_request),
@@ -1081,6 +1144,7 @@ static const struct { const char *name; void (*run)(void); } tests[] = {
     TEST(encapsulation_goes_to_the_data_plane), TEST(encapsulation_leaves_the_socket_ordinary), TEST(encapsulation_of_both_families),
     TEST(encapsulation_survives_the_data_plane), TEST(closed_sockets_make_room_for_others), TEST(bind_beside_the_data_plane),
     TEST(encapsulation_without_xfrm_socket_is_the_kernels), TEST(ike_daemon_learns_that_its_associations_are_gone),
+    TEST(ike_daemon_has_its_policies_in_the_next_data_plane),
 };
 
 int main(int count, char **arguments)

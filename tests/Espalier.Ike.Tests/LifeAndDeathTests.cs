@@ -89,6 +89,24 @@ public sealed class LifeAndDeathTests
         site.BobHost.Sh("ping -c 2 -i 0.05 -W 2 10.1.0.10").Expect();
     }
 
+    [Fact]
+    public void Espalier_KilledAndBackUnderATrap_TheNextPacketBringsTheTunnelUpAndNoneLeavesInClear()
+    {
+        using var site = new Site(Plane.Espalier, Plane.Libipsec);
+        using var wire = new WireTap(site.MoonHost, "wan");
+        site.Load(Site.NetToNet with { OwnChildOptions = "start_action = trap" });
+
+        site.Moon.Espalier!.Kill();
+        site.Moon.StartEspalier();
+        // No SA tells charon of it: the traps alone must come back.
+        Wait.Until(() => site.Moon.Espalier.Exec("ip xfrm policy").Output.Contains("dir out", StringComparison.Ordinal), () => $"the trap is back\n{site.Moon.Log}");
+        Assert.Empty(site.Moon.Sas());
+
+        Wait.Until(() => site.AliceHost.Sh("ping -c 1 -W 1 10.2.0.10").ExitCode == 0, () => $"the tunnel is up\n{site.Moon.Log}");
+        site.BobHost.Sh("ping -c 2 -i 0.05 -W 2 10.1.0.10").Expect();
+        wire.Finish().ExpectProtected(udp: true);
+    }
+
     [Theory]
     [MemberData(nameof(Pairs.Peers), MemberType = typeof(Pairs))]
     public void Charon_Killed_TheTunnelGoesOnUntilANewOneReplacesIt(Plane peer)
