@@ -40,6 +40,9 @@ internal sealed class XfrmService : IDisposable
     /// <summary>Called after a request that may have changed SAD, SPD or defaults, workers running, before its answer.</summary>
     public Action? Changed { get; set; }
 
+    /// <summary>Told why a request was refused that the kernel can and Espalier cannot do.</summary>
+    public Action<string>? Unsupported { get; init; }
+
     /// <summary>Requests handled, and those that ended in an error.</summary>
     public long Requests { get; private set; }
 
@@ -75,6 +78,11 @@ internal sealed class XfrmService : IDisposable
             if (error.Failed || (acknowledge && (header.Flags & Netlink.Acknowledge) != 0))
             {
                 Failures += error.Failed ? 1 : 0;
+                if (error is { Errno: LinuxError.NotSupported or LinuxError.ProtocolNotSupported, Text: { } reason })
+                {
+                    Unsupported?.Invoke(reason);
+                }
+
                 Acknowledge(reader.Message, header, peer, error);
             }
         }

@@ -35,6 +35,7 @@ public sealed partial class ControlServer : IXfrmListeners, IDisposable
     private ControlListener? _listener;
     private ControlLoop.Registration? _listening;
     private long _acceptAgain = long.MaxValue;
+    private string? _lastUnsupported;
     private bool _disposed;
 
     /// <summary>Creates a server that does not listen yet.</summary>
@@ -46,7 +47,7 @@ public sealed partial class ControlServer : IXfrmListeners, IDisposable
         _logger = logger;
         Options = options;
         _policy = new PeerPolicy(options, UserDirectory.EffectiveUser);
-        _service = new XfrmService(database, this, options.Xfrm);
+        _service = new XfrmService(database, this, options.Xfrm) { Unsupported = LogUnsupported };
         database.Events.Signal = Loop.Wake;
         Loop.AfterRound = AfterRound;
     }

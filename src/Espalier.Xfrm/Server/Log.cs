@@ -28,4 +28,7 @@ internal static partial class Log
 
     [LoggerMessage(3007, LogLevel.Warning, "ESP on UDP port {Port} is not taken over for an IKE daemon: {Reason}")]
     public static partial void EncapsulationRefused(ILogger logger, ushort port, string reason);
+
+    [LoggerMessage(3008, LogLevel.Information, "A request was refused: {Reason}")]
+    public static partial void RequestRefused(ILogger logger, string reason);
 }
