@@ -23,6 +23,8 @@ public sealed class IpXfrmTests
         { $"state add {Ends} spi 0x200 mode tunnel if_id 7 {Key}", "XFRM interfaces (if_id other than 0) are not supported" },
         { $"state add {Ends} spi 0x200 mode tunnel extra-flag oseq-may-wrap {Key}", "oseq-may-wrap is not supported" },
         { $"state add {Ends} spi 0x200 mode tunnel encap espintcp 4500 4500 0.0.0.0 {Key}", "ESP in TCP (encap espintcp) is not supported" },
+        { $"state add {Ends} spi 0x200 mode tunnel encap espinudp 0 4500 0.0.0.0 {Key}", "UDP port 0 (encap espinudp) is not supported" },
+        { $"state add {Ends} spi 0x200 mode tunnel encap espinudp 4500 0 0.0.0.0 {Key}", "UDP port 0 (encap espinudp) is not supported" },
         { $"state add {Ends} spi 0x200 mode tunnel encap espinudp-nonike 4500 4500 0.0.0.0 {Key}", "This encapsulation type is not supported" },
         { $"state add {Ends} spi 0x200 mode tunnel flag icmp {Key}", "Flag icmp (ICMP errors admitted by the packet they quote) is not supported" },
         { $"state add {Ends} spi 0x200 mode tunnel sel dev lo {Key}", "Selectors with an interface (dev) are not supported" },

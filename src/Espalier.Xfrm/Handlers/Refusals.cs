@@ -164,9 +164,12 @@ internal static class Refusals
             return XfrmError.None;
         }
 
-        ushort type = attributes.Read<XfrmEncapsulationTemplate>(XfrmAttribute.Encapsulation).Type;
-        return type switch
+        var template = attributes.Read<XfrmEncapsulationTemplate>(XfrmAttribute.Encapsulation);
+        return template.Type switch
         {
+            // Nothing can be received on port 0, and nothing is sent to it.
+            XfrmValue.EncapsulationEspInUdp when template.SourcePort == 0 || template.DestinationPort == 0 =>
+                XfrmError.Unsupported("UDP port 0 (encap espinudp) is not supported by Espalier"),
             XfrmValue.EncapsulationEspInUdp => XfrmError.None,
             XfrmValue.EncapsulationEspInTcp => XfrmError.Unsupported("ESP in TCP (encap espintcp) is not supported by Espalier: use espinudp"),
             _ => XfrmError.Unsupported("This encapsulation type is not supported by Espalier: use espinudp"),
