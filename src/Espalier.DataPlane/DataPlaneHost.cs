@@ -58,6 +58,7 @@ public sealed class DataPlaneHost : IDisposable
             Pool = Pool,
             ReceivePool = ReceivePool,
             WorkerCount = devices.Workers.Count,
+            Spread = options.Spread,
             Devices = devices.Workers[0],
             Sockets = _table,
             LocalAddresses = localAddresses,

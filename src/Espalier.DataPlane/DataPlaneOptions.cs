@@ -32,6 +32,9 @@ public sealed record DataPlaneOptions
     /// <summary>IP versions for which <see cref="EncapsulationPorts"/> are opened.</summary>
     public IReadOnlyList<IpVersion> Versions { get; init; } = [IpVersion.IPv4, IpVersion.IPv6];
 
+    /// <summary>Several outbound workers seal packets of one SA at once; without effect where there is one.</summary>
+    public bool Spread { get; init; }
+
     /// <summary>Outer path MTU of an SA whose <c>PathMtu</c> is 0.</summary>
     public int DefaultPathMtu { get; init; } = 1500;
 }

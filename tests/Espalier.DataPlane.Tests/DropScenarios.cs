@@ -222,7 +222,7 @@ internal static class DropScenarios
         batch[0] = new Io.Batches.PacketSlot { Offset = batch.Headroom, Length = packet.Length };
         packet.CopyTo(batch.Packet(0));
         pair.LeftOut.State = SaState.Larval;
-        var stage = new EncapsulationStage(pair.Left.Database, new BatchClock(pair.Left.Clock));
+        var stage = new EncapsulationStage(pair.Left.Database, new BatchClock(pair.Left.Clock), numbersLater: false);
         var reason = stage.Prepare(pair.LeftOut, batch, 0, Packets.Parse(packet), 1500, false, out _);
         pair.Left.Pool.Return(batch);
         Assert.Equal(DropReason.OutboundSaNotValid, reason);

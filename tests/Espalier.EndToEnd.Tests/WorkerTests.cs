@@ -19,10 +19,14 @@ public sealed class WorkerTests
     [InlineData(4, true)]
     [InlineData(2, false)]
     [InlineData(4, false)]
-    public void Workers_TcpAndUdpOfManyFlows_CountersExactAndFlowsInOrder(int workers, bool udp)
+    [InlineData(2, true, "--spread")]
+    [InlineData(4, true, "--spread")]
+    [InlineData(2, false, "--spread")]
+    [InlineData(2, true, "--spread", "--no-tso", "--no-udp-gso")]
+    public void Workers_TcpAndUdpOfManyFlows_CountersExactAndFlowsInOrder(int workers, bool udp, params string[] options)
     {
         Requirements.Need("iperf3");
-        using var hosts = new TwoHosts(1500, "--workers", workers.ToString(CultureInfo.InvariantCulture));
+        using var hosts = new TwoHosts(1500, ["--workers", workers.ToString(CultureInfo.InvariantCulture), .. options]);
         hosts.Key(outer6: false, inner6: false, udp, extra: "replay-window 32");
         Assert.Equal(2 * workers, hosts.MoonDaemon.Stat()["workers"]!.AsArray().Count);
 

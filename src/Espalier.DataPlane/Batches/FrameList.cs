@@ -1,3 +1,4 @@
+using Espalier.Ipsec;
 using Espalier.Ipsec.Esp;
 using Espalier.Ipsec.Sad;
 
@@ -45,6 +46,49 @@ internal sealed class FrameList(int capacity)
         }
 
         return end;
+    }
+
+    /// <summary>Puts the frames of each SA beside each other. SAs stay in the order of their first frame, and the frames of each in theirs.</summary>
+    public void Group()
+    {
+        for (int start = 0; start < Count;)
+        {
+            var association = _associations[start];
+            start = EndOfRun(start);
+            for (int i = start + 1; i < Count; i++)
+            {
+                if (ReferenceEquals(_associations[i], association))
+                {
+                    Move(i, start++);
+                }
+            }
+        }
+    }
+
+    /// <summary>Takes out the frames that have a reason to be dropped.</summary>
+    public void RemoveDropped()
+    {
+        int kept = 0;
+        for (int i = 0; i < Count; i++)
+        {
+            if (_frames[i].Result == DropReason.None)
+            {
+                (_frames[kept], _associations[kept], _slots[kept]) = (_frames[i], _associations[i], _slots[i]);
+                kept++;
+            }
+        }
+
+        _associations.AsSpan(kept, Count - kept).Clear();
+        Count = kept;
+    }
+
+    private void Move(int from, int to)
+    {
+        var (frame, association, slot) = (_frames[from], _associations[from], _slots[from]);
+        _frames.AsSpan(to, from - to).CopyTo(_frames.AsSpan(to + 1));
+        _associations.AsSpan(to, from - to).CopyTo(_associations.AsSpan(to + 1));
+        _slots.AsSpan(to, from - to).CopyTo(_slots.AsSpan(to + 1));
+        (_frames[to], _associations[to], _slots[to]) = (frame, association, slot);
     }
 
     /// <summary>Forgets them, references to SAs included: an SA may be disposed between batches.</summary>

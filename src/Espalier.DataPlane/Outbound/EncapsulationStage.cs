@@ -13,7 +13,10 @@ namespace Espalier.DataPlane.Outbound;
 /// Sixth stage outbound: lays ESP out around the inner packet, in its slot, and writes into the slot what the outer header will need
 /// (RFC 4301 §5.1.2). From here on the slot is the ESP packet.
 /// </summary>
-internal sealed class EncapsulationStage(IpsecDatabase database, BatchClock clock)
+/// <param name="database">Where notices go.</param>
+/// <param name="clock">Time of the batch.</param>
+/// <param name="numbersLater">The sequence number is left to <see cref="SpreadStage"/>, and the worker does not own the SA here.</param>
+internal sealed class EncapsulationStage(IpsecDatabase database, BatchClock clock, bool numbersLater)
 {
     /// <summary>Prepares one packet, or says why not.</summary>
     /// <param name="association">Its SA.</param>
@@ -30,9 +33,13 @@ internal sealed class EncapsulationStage(IpsecDatabase database, BatchClock cloc
         ref var slot = ref batch[index];
         int start = batch.SlotStart(index);
         byte nextHeader = summary.Version == IpVersion.IPv6 ? IpProtocol.IPv6 : IpProtocol.IPv4;
-        var reason = EspEncapsulation.TryPrepare(
-            association, batch.Buffer.AsSpan(start, batch.SlotSize), slot.Offset - start, summary.TotalLength, nextHeader,
-            association.TfcPadding == 0 ? 0 : association.InnerMtu(pathMtu), clock.UnixSeconds, out frame, out var notice);
+        var room = batch.Buffer.AsSpan(start, batch.SlotSize);
+        int maxPayload = association.TfcPadding == 0 ? 0 : association.InnerMtu(pathMtu);
+        IpsecEventKind? notice = null;
+        var reason = numbersLater
+            ? EspEncapsulation.TryLayOut(association, room, slot.Offset - start, summary.TotalLength, nextHeader, maxPayload, out frame)
+            : EspEncapsulation.TryPrepare(
+                association, room, slot.Offset - start, summary.TotalLength, nextHeader, maxPayload, clock.UnixSeconds, out frame, out notice);
         if (notice is { } kind)
         {
             database.Events.TryPost(new IpsecEvent(kind, association, null, default, default, 0, 0));

@@ -21,6 +21,7 @@ namespace Espalier.DataPlane.Outbound;
 ///   5  size                      SizeStage ─────────────▶ ICMP error, or IPv4 fragments in a second batch
 ///   6  ESP around the packet     SaClaims (several workers), EncapsulationStage
 ///   ── for the whole batch ──
+///      numbers, and turns        SpreadStage (several workers of one SA: numbers are taken here, and stage 8 waits for its turn)
 ///   7  seal                      SealStage               runs of one SA together
 ///   8  send                      TransmitStage           those of one socket together
 /// </code>
@@ -41,6 +42,7 @@ internal sealed class OutboundPipeline
     private readonly AssociationStage _associations;
     private readonly IcmpErrorSender _icmp;
     private readonly EncapsulationStage _encapsulation;
+    private readonly SpreadStage? _spread;
     private readonly SealStage _seal;
     private readonly TransmitStage _transmit;
     private readonly FrameList _pending;
@@ -57,13 +59,15 @@ internal sealed class OutboundPipeline
         _defaultPathMtu = environment.DefaultPathMtu;
         _clock = new BatchClock(database.Clock);
         _use = new PolicyUse(environment.WorkerCount > 1);
-        _claims = environment.CreateClaims(inbound: false, _pool.SlotsPerBatch);
+        var claims = environment.CreateClaims(inbound: false, _pool.SlotsPerBatch);
+        _spread = environment.Spread && claims is not null ? new SpreadStage(database, _clock, claims, counters, _pool.SlotsPerBatch) : null;
+        _claims = _spread is null ? claims : null;
         _policies = new PolicyStage(database.Spd, _clock, _use);
         _bypass = new BypassStage(environment.Bypass, _clock, counters);
         _associations = new AssociationStage(database, _clock, counters);
         _icmp = new IcmpErrorSender(environment.Icmp, _clock, counters);
-        _encapsulation = new EncapsulationStage(database, _clock);
-        _seal = new SealStage(counters);
+        _encapsulation = new EncapsulationStage(database, _clock, numbersLater: _spread is not null);
+        _seal = new SealStage(counters, _spread is null ? 0 : environment.Worker);
         var errors = new OuterErrorReader(database, environment.LocalPathMtu, counters, _defaultPathMtu);
         _transmit = new TransmitStage(
             database, environment.Sockets, errors, environment.LocalPathMtu, counters, _pool.SlotsPerBatch, _defaultPathMtu, environment.Worker);
@@ -244,8 +248,17 @@ internal sealed class OutboundPipeline
     {
         if (_pending.Count > 0)
         {
+            _spread?.Number(batch, _pending);
             _seal.Seal(batch, _pending);
-            _transmit.Send(batch, _pending);
+            if (_spread is { } spread)
+            {
+                spread.Send(batch, _pending, _transmit);
+            }
+            else
+            {
+                _transmit.Send(batch, _pending, 0, _pending.Count);
+            }
+
             _pending.Clear();
         }
 

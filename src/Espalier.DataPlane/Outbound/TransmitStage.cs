@@ -22,11 +22,11 @@ internal sealed class TransmitStage(
     private readonly int[] _run = new int[capacity];
     private readonly int[] _entries = new int[capacity];
 
-    /// <summary>Sends all frames whose transform succeeded.</summary>
-    public void Send(PacketBatch batch, FrameList pending)
+    /// <summary>Sends those of the frames <paramref name="start"/> to <paramref name="end"/> (not included) whose transform succeeded.</summary>
+    public void Send(PacketBatch batch, FrameList pending, int start, int end)
     {
-        FindSockets(pending);
-        for (int first = 0; first < pending.Count; first++)
+        FindSockets(pending, start, end);
+        for (int first = start; first < end; first++)
         {
             if (_wayOf[first].Socket is not { } socket)
             {
@@ -34,7 +34,7 @@ internal sealed class TransmitStage(
             }
 
             int count = 0;
-            for (int i = first; i < pending.Count; i++)
+            for (int i = first; i < end; i++)
             {
                 if (ReferenceEquals(_wayOf[i].Socket, socket))
                 {
@@ -49,14 +49,14 @@ internal sealed class TransmitStage(
         }
     }
 
-    private void FindSockets(FrameList pending)
+    private void FindSockets(FrameList pending, int start, int end)
     {
-        for (int start = 0, end; start < pending.Count; start = end)
+        for (int run = start, next; run < end; run = next)
         {
-            end = pending.EndOfRun(start);
-            var association = pending.Associations[start];
+            next = Math.Min(end, pending.EndOfRun(run));
+            var association = pending.Associations[run];
             var socket = sockets.Find(association.Source.Version, association.Encapsulation?.SourcePort ?? 0, worker);
-            for (int i = start; i < end; i++)
+            for (int i = run; i < next; i++)
             {
                 bool isSealed = pending.Frames[i].Result == DropReason.None;
                 _wayOf[i] = new Way(isSealed ? socket : null);

@@ -24,6 +24,9 @@ internal sealed record PipelineEnvironment
     /// <summary>Pairs of workers.</summary>
     public int WorkerCount { get; init; } = 1;
 
+    /// <summary>Several workers seal packets of one SA at once.</summary>
+    public bool Spread { get; init; }
+
     /// <summary>The pair's own: inner side, and relay.</summary>
     public required WorkerDevices Devices { get; init; }
 

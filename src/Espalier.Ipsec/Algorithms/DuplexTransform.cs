@@ -6,13 +6,14 @@ namespace Espalier.Ipsec.Algorithms;
 /// <summary>
 /// The transform that an SA holds. Libraries keep state in their cipher objects, so each direction has one of its own, made when
 /// its first packet comes: one worker may seal while another opens, and an SA that is used in one direction, as nearly all are,
-/// pays for one.
+/// pays for one. Where several workers seal at once, each has one of its own; their counter IVs have one salt.
 /// </summary>
 internal sealed class DuplexTransform : EspTransform
 {
     private readonly TransformRecipe _recipe;
     private readonly IvEntropy _entropy;
-    private EspTransform? _sealer; // Owned by the thread that seals.
+    private readonly Lock _making = new();
+    private volatile EspTransform?[] _sealers = []; // Entry i is made and used by worker i; where one seals at a time, by worker 0.
     private EspTransform? _opener; // Owned by the thread that opens.
     private bool _disposed;
 
@@ -21,18 +22,20 @@ internal sealed class DuplexTransform : EspTransform
         : base(geometry)
     {
         _recipe = recipe;
-        _entropy = entropy;
+        _entropy = entropy.OfOneSa();
     }
 
     public override bool TrySeal(Span<byte> packet, ulong sequence) =>
-        (_sealer ?? Make(ref _sealer, TransformDirection.Seal)) is { } sealer && sealer.TrySeal(packet, sequence);
+        SealerOf(0) is { } sealer && sealer.TrySeal(packet, sequence);
 
     public override bool TryOpen(Span<byte> packet, ulong sequence) =>
         (_opener ?? Make(ref _opener, TransformDirection.Open)) is { } opener && opener.TryOpen(packet, sequence);
 
-    public override void SealBatch(Span<byte> buffer, Span<EspFrame> frames)
+    public override void SealBatch(Span<byte> buffer, Span<EspFrame> frames) => SealBatch(buffer, frames, 0);
+
+    public override void SealBatch(Span<byte> buffer, Span<EspFrame> frames, int worker)
     {
-        if ((_sealer ?? Make(ref _sealer, TransformDirection.Seal)) is { } sealer)
+        if (SealerOf(worker) is { } sealer)
         {
             sealer.SealBatch(buffer, frames);
             return;
@@ -66,14 +69,41 @@ internal sealed class DuplexTransform : EspTransform
         }
 
         _disposed = true;
-        _sealer?.Dispose();
-        _sealer = null;
+        foreach (var sealer in _sealers)
+        {
+            sealer?.Dispose();
+        }
+
+        _sealers = [];
         _opener?.Dispose();
         _opener = null;
         _recipe.Dispose();
     }
 
-    /// <summary>Once for a direction. Null if the transform is disposed or the library refuses: the packet is then dropped.</summary>
+    private EspTransform? SealerOf(int worker)
+    {
+        var sealers = _sealers;
+        return worker < sealers.Length && sealers[worker] is { } sealer ? sealer : AddSealer(worker);
+    }
+
+    private EspTransform? AddSealer(int worker)
+    {
+        lock (_making)
+        {
+            // A copy, as other workers read theirs from the array that is there.
+            var sealers = new EspTransform?[Math.Max(worker + 1, _sealers.Length)];
+            _sealers.CopyTo(sealers, 0);
+            var made = Make(ref sealers[worker], TransformDirection.Seal);
+            if (made is not null)
+            {
+                _sealers = sealers;
+            }
+
+            return made;
+        }
+    }
+
+    /// <summary>Once for a direction, and worker that seals. Null if the transform is disposed or the library refuses: the packet is then dropped.</summary>
     private EspTransform? Make(ref EspTransform? place, TransformDirection direction)
     {
         if (_disposed)

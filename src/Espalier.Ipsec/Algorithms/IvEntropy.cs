@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Security.Cryptography;
 
 namespace Espalier.Ipsec.Algorithms;
@@ -13,6 +14,29 @@ internal abstract class IvEntropy
 
     /// <summary>Fills <paramref name="destination"/>, at most 64 bytes.</summary>
     public abstract void Fill(Span<byte> destination);
+
+    /// <summary>The salt of the counter IVs of one transform.</summary>
+    public virtual ulong CounterSalt()
+    {
+        Span<byte> salt = stackalloc byte[sizeof(ulong)];
+        Fill(salt);
+        return BinaryPrimitives.ReadUInt64BigEndian(salt);
+    }
+
+    /// <summary>
+    /// The same source for all the transforms of one SA that may seal beside each other: their counter IVs have one salt, so that a number never gives the IV of
+    /// another number.
+    /// </summary>
+    public IvEntropy OfOneSa() => new SaIvEntropy(this);
+
+    private sealed class SaIvEntropy(IvEntropy source) : IvEntropy
+    {
+        private readonly ulong _salt = source.CounterSalt();
+
+        public override ulong CounterSalt() => _salt;
+
+        public override void Fill(Span<byte> destination) => source.Fill(destination);
+    }
 
     private sealed class SystemIvEntropy : IvEntropy
     {

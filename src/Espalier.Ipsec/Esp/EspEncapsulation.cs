@@ -16,8 +16,8 @@ public static class EspEncapsulation
     private const int LongestOuterPacket = 65535;
 
     /// <summary>
-    /// Checks the SA's state, limits and sequence numbers, takes a sequence number, counts the packet and writes everything but IV, ciphertext and ICV.
-    /// On the outbound worker, in a batch. Allocates nothing.
+    /// Checks the SA's state, limits and sequence numbers, takes a sequence number, counts the packet and writes everything but IV, ciphertext and ICV:
+    /// <see cref="TryLayOut"/>, then <see cref="TryNumber"/>. On the worker that owns the SA, in a batch. Allocates nothing.
     /// </summary>
     /// <param name="sa">The outbound SA.</param>
     /// <param name="buffer">The slot: headroom of at least 8 + IV bytes before the inner packet, room for TFC padding, trailer and ICV behind it.</param>
@@ -33,20 +33,55 @@ public static class EspEncapsulation
         SecurityAssociation sa, Span<byte> buffer, int innerOffset, int innerLength, byte nextHeader, int maxPayload,
         ulong nowUnixSeconds, out EspFrame frame, out IpsecEventKind? notice)
     {
-        frame = default;
         notice = null;
-        if (sa.State != SaState.Valid || sa.Transform is not { } transform)
+        var reason = TryLayOut(sa, buffer, innerOffset, innerLength, nextHeader, maxPayload, out frame);
+        return reason == DropReason.None ? TryNumber(sa, buffer, ref frame, nowUnixSeconds, out notice) : reason;
+    }
+
+    /// <summary>
+    /// The first half of <see cref="TryPrepare"/>: everything but the header. It reads the SA and changes nothing in it, so that the worker need not
+    /// own it.
+    /// </summary>
+    public static DropReason TryLayOut(
+        SecurityAssociation sa, Span<byte> buffer, int innerOffset, int innerLength, byte nextHeader, int maxPayload, out EspFrame frame)
+    {
+        frame = default;
+        if (NotUsable(sa) is var unusable and not DropReason.None)
         {
-            return sa.State == SaState.Expired ? DropReason.OutboundSaExpired : DropReason.OutboundSaNotValid;
+            return unusable;
         }
 
-        var geometry = transform.Geometry;
+        var geometry = sa.Transform!.Geometry;
         int offset = innerOffset - geometry.IvLength - EspGeometry.HeaderLength;
         int length = geometry.PacketLength(innerLength);
         int longest = LongestEsp(sa);
         if (innerLength < 0 || offset < 0 || length > buffer.Length - offset || length > longest)
         {
             return DropReason.OutboundOversized;
+        }
+
+        int tfc = TfcPadding(sa, geometry, innerLength, maxPayload, Math.Min(longest, buffer.Length - offset));
+        frame = new EspFrame { Offset = offset, Length = geometry.PacketLength(innerLength + tfc), InnerLength = innerLength };
+        WriteTrailer(buffer[(innerOffset + innerLength)..(offset + frame.Length - geometry.IcvLength)], tfc, nextHeader);
+        return DropReason.None;
+    }
+
+    /// <summary>
+    /// The second half of <see cref="TryPrepare"/>, on the worker that owns the SA: limits, sequence number, counts, header. Once it gives a reason for a packet of an SA, it
+    /// does for all after it.
+    /// </summary>
+    /// <param name="sa">The outbound SA.</param>
+    /// <param name="buffer">Where the frame lies.</param>
+    /// <param name="frame">Laid out; gets its number.</param>
+    /// <param name="nowUnixSeconds">Time of the batch, Unix seconds.</param>
+    /// <param name="notice">An event that the caller must post for this SA, also where a reason is returned.</param>
+    public static DropReason TryNumber(
+        SecurityAssociation sa, Span<byte> buffer, ref EspFrame frame, ulong nowUnixSeconds, out IpsecEventKind? notice)
+    {
+        notice = null;
+        if (NotUsable(sa) is var unusable and not DropReason.None)
+        {
+            return unusable;
         }
 
         if (!LifetimeCheck.Allows(sa, out notice))
@@ -60,13 +95,15 @@ public static class EspEncapsulation
             return DropReason.OutboundSequenceExhausted;
         }
 
-        LifetimeCheck.Count(sa, innerLength, nowUnixSeconds);
-        int tfc = TfcPadding(sa, geometry, innerLength, maxPayload, Math.Min(longest, buffer.Length - offset));
-        frame = new EspFrame { Offset = offset, Length = geometry.PacketLength(innerLength + tfc), Sequence = ++sa.OutboundSequence };
-        WriteHeader(buffer.Slice(offset, EspGeometry.HeaderLength), sa.Id.Spi, frame.Sequence);
-        WriteTrailer(buffer[(innerOffset + innerLength)..(offset + frame.Length - geometry.IcvLength)], tfc, nextHeader);
+        LifetimeCheck.Count(sa, frame.InnerLength, nowUnixSeconds);
+        frame.Sequence = ++sa.OutboundSequence;
+        WriteHeader(buffer.Slice(frame.Offset, EspGeometry.HeaderLength), sa.Id.Spi, frame.Sequence);
         return DropReason.None;
     }
+
+    private static DropReason NotUsable(SecurityAssociation sa) =>
+        sa.State == SaState.Valid && sa.Transform is not null ? DropReason.None
+        : sa.State == SaState.Expired ? DropReason.OutboundSaExpired : DropReason.OutboundSaNotValid;
 
     private static int LongestEsp(SecurityAssociation sa)
     {

@@ -15,6 +15,9 @@ public struct EspFrame
     /// <summary>The 64-bit sequence number; without ESN the high half is zero.</summary>
     public ulong Sequence;
 
+    /// <summary>Outbound: bytes of the inner packet, which count for the SA's limits.</summary>
+    public int InnerLength;
+
     /// <summary>Set by the transform: <see cref="DropReason.None"/>, or why the packet must be dropped.</summary>
     public DropReason Result;
 }
@@ -91,6 +94,12 @@ public abstract class EspTransform : IDisposable
                 ? DropReason.None : DropReason.OutboundTransformFailure;
         }
     }
+
+    /// <summary>
+    /// As above where several workers seal packets of this SA at once (run --spread): each worker has a number of its own, from 0, and with it state of its
+    /// own. Keys, and what makes an IV of a sequence number, are the same.
+    /// </summary>
+    public virtual void SealBatch(Span<byte> buffer, Span<EspFrame> frames, int worker) => SealBatch(buffer, frames);
 
     /// <summary>Opens a run of packets of this SA. Engines that work on several packets at once override it.</summary>
     public virtual void OpenBatch(Span<byte> buffer, Span<EspFrame> frames)

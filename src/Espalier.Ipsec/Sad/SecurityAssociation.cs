@@ -114,6 +114,15 @@ public sealed class SecurityAssociation : IDisposable
     /// </summary>
     public int Owner;
 
+    /// <summary>
+    /// Where several workers seal this SA at once: runs of sequence numbers taken so far, one a batch, and how many of them, in this order, were sent. Both go round.
+    /// The first is the owner's, the second of the worker whose run is next.
+    /// </summary>
+    public uint RunsTaken;
+
+    /// <summary>See <see cref="RunsTaken"/>.</summary>
+    public uint RunsSent;
+
     /// <summary>Last sequence number sent (64-bit; without ESN it stops at 2^32-1).</summary>
     public ulong OutboundSequence;
 

@@ -70,6 +70,7 @@ internal static class RunCommand
         var buffer = Numbers.Option("--rcvbuf", "Receive buffer of each outer socket, the queue that holds bursts", 4 << 20, 4096, 1 << 30, "BYTES");
         var workers = Numbers.Option("--workers", "Pairs of workers, each an outbound and an inbound thread; by default half the processors, at most 8", (uint)RunOptions.DefaultWorkers, 1, RunOptions.MostWorkers, "N");
         var noMultiqueue = new Option<bool>("--no-multiqueue") { Description = "One queue of the TUN, and so one pair of workers" };
+        var spread = new Option<bool>("--spread") { Description = "Several workers seal packets of one outbound SA at once, and send them in the order of their numbers; for few SAs with many flows" };
         var noTso = new Option<bool>("--no-tso") { Description = "Read and write the TUN packet by packet, not as super-packets (TSO, USO)" };
         var noGso = new Option<bool>("--no-udp-gso") { Description = "Send outer UDP packets one by one, not in messages that the kernel cuts (UDP_SEGMENT)" };
         var noGro = new Option<bool>("--no-udp-gro") { Description = "Take outer UDP packets one by one, not joined by the kernel (UDP_GRO)" };
@@ -78,7 +79,7 @@ internal static class RunCommand
         var level = new Option<LogLevel>("--log-level") { Description = "trace, debug, information, warning, error, critical or none", HelpName = "LEVEL", DefaultValueFactory = _ => LogLevel.Information };
         level.CustomParser = ParseLevel;
 
-        var command = new Command("run", "Run the data plane in the foreground.") { control, tun, port, mark, table, priority, users, groups, buffer, crypto, workers, noMultiqueue, noTso, noGso, noGro, level };
+        var command = new Command("run", "Run the data plane in the foreground.") { control, tun, port, mark, table, priority, users, groups, buffer, crypto, workers, spread, noMultiqueue, noTso, noGso, noGro, level };
         NotedHelp.AddTo(command, Notes);
         command.SetAction(parsed => DaemonProgram.Run(
             new RunOptions
@@ -94,6 +95,7 @@ internal static class RunCommand
                 ReceiveBufferBytes = (int)parsed.GetValue(buffer),
                 Crypto = parsed.GetValue(crypto)!,
                 Workers = parsed.GetValue(noMultiqueue) ? 1 : (int)parsed.GetValue(workers),
+                Spread = parsed.GetValue(spread),
                 Tso = !parsed.GetValue(noTso),
                 UdpGso = !parsed.GetValue(noGso),
                 UdpGro = !parsed.GetValue(noGro),

@@ -43,6 +43,9 @@ internal sealed record RunOptions
     /// <summary>As many as there are pairs of processors, so that with two processors there is one; at most 8.</summary>
     internal static int DefaultWorkers => Math.Clamp(Environment.ProcessorCount / 2, 1, 8);
 
+    /// <summary>Several workers seal packets of one SA at once.</summary>
+    internal bool Spread { get; init; }
+
     /// <summary>Read and write the TUN in super-packets (TSO, USO).</summary>
     internal bool Tso { get; init; } = true;
 

@@ -111,15 +111,25 @@ internal sealed class MemoryNetwork(int queueLength = 256) : IOuterSocketFactory
         return true;
     }
 
+    public string? OpenSender(IpVersion version, ushort localPort, out IOuterSocket? socket)
+    {
+        socket = new MemoryOuterSocket(this, version, localPort);
+        return null;
+    }
+
     public MemoryOuterSocket? Find(IpVersion version, ushort port) =>
         _sockets.LastOrDefault(socket => socket.Version == version && socket.LocalPort == port && !socket.IsDisposed);
 
     public void Carry(MemoryOuterSocket from, ReadOnlySpan<byte> packet, in PacketSlot slot)
     {
-        SentCount++;
-        if (Record)
+        // Several workers send at once.
+        lock (Sent)
         {
-            Sent.Add((packet.ToArray(), slot, from.LocalPort));
+            SentCount++;
+            if (Record)
+            {
+                Sent.Add((packet.ToArray(), slot, from.LocalPort));
+            }
         }
 
         Peer?.Arrive(packet, slot, from.LocalPort);

@@ -48,10 +48,10 @@ internal sealed class Pair : IDisposable
     private readonly TunnelSettings _settings;
 
     public Pair(TunnelSettings? settings = null, bool policies = true, int queueLength = 256, int defaultPathMtu = 1500, int poolBatches = 4,
-        IPortRelay? relay = null)
+        IPortRelay? relay = null, int leftWorkers = 1)
     {
         _settings = settings ?? new TunnelSettings();
-        Left = new TestHost(poolBatches, queueLength, defaultPathMtu);
+        Left = new TestHost(poolBatches, queueLength, defaultPathMtu, workers: leftWorkers);
         Right = new TestHost(poolBatches, queueLength, defaultPathMtu, relay: relay);
         Left.Network.Peer = Right.Network;
         Right.Network.Peer = Left.Network;
@@ -100,8 +100,10 @@ internal sealed class Pair : IDisposable
         }
     }
 
-    public static SecurityAssociation Add(TestHost host, TunnelSettings settings, uint spi, InternetAddress source, InternetAddress destination)
+    public static SecurityAssociation Add(
+        TestHost host, TunnelSettings settings, uint spi, InternetAddress source, InternetAddress destination, Action<int>? delay = null)
     {
+        var transform = settings.Suite.Transform(settings.Esn);
         var association = new SecurityAssociation
         {
             Id = new SaIdentity(new Spi(spi), destination),
@@ -115,7 +117,7 @@ internal sealed class Pair : IDisposable
             TfcPadding = settings.TfcPadding,
             Encapsulation = settings.Udp ? new UdpEncapsulation(4500, 4500, default) : null,
             Algorithms = settings.Suite.Specs(),
-            Transform = settings.Suite.Transform(settings.Esn),
+            Transform = delay is null ? transform : new DelayingTransform(transform, delay),
             ReplayWindowSize = settings.Window,
             Replay = settings.Window == 0 ? null : new ReplayWindow(settings.Window, settings.Esn),
         };

@@ -19,14 +19,14 @@ internal sealed class TestHost : IDisposable
 {
     private readonly OuterErrorReader _errors;
 
-    public TestHost(int poolBatches = 4, int queueLength = 256, int defaultPathMtu = 1500, int slots = 32, IPortRelay? relay = null)
+    public TestHost(int poolBatches = 4, int queueLength = 256, int defaultPathMtu = 1500, int slots = 32, IPortRelay? relay = null, int workers = 1)
     {
         Clock = new TestClock();
         Database = new IpsecDatabase { Clock = Clock };
         Pool = new DiagnosticBatchPool(poolBatches, slots);
         Network = new MemoryNetwork(queueLength);
         Tunnel = new MemoryTunnel(queueLength);
-        Sockets = new OuterSocketTable(Network);
+        Sockets = new OuterSocketTable(Network, workers);
         Demand = new SocketDemand(Database, Sockets, Local);
         Demand.Attach();
         Environment = new PipelineEnvironment

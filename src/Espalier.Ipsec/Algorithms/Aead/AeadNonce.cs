@@ -29,8 +29,7 @@ internal sealed class AeadNonce
         salt.CopyTo(word);
         _salt = BinaryPrimitives.ReadUInt64LittleEndian(word);
         _saltBits = salt.Length * 8;
-        entropy.Fill(word);
-        _ivSalt = BinaryPrimitives.ReadUInt64BigEndian(word);
+        _ivSalt = entropy.CounterSalt();
     }
 
     /// <summary>Writes the packet's IV and gives the nonce; valid until the next packet.</summary>

@@ -9,7 +9,7 @@ namespace Espalier.Ipsec.Algorithms.Ciphers;
 /// <code>
 ///  counter block  | nonce, 4 bytes, of the key | IV, 8 bytes, of the packet | block counter, 4 bytes, from 1 |   (RFC 3686 §4)
 /// </code>
-/// The IV is the sequence number XOR a random salt of this cipher, so that it never repeats in an SA (RFC 3686 §2.1) and an SA
+/// The IV is the sequence number XOR a random salt of its SA, so that it never repeats in an SA (RFC 3686 §2.1) and an SA
 /// added again by hand with the same key does not start with the same IVs.
 /// </summary>
 internal sealed class AesCtrCipher : EspCipher
@@ -28,9 +28,7 @@ internal sealed class AesCtrCipher : EspCipher
     {
         _nonce = GC.AllocateUninitializedArray<byte>(NonceLength, pinned: true);
         keyWithNonce[^NonceLength..].CopyTo(_nonce);
-        Span<byte> salt = stackalloc byte[sizeof(ulong)];
-        entropy.Fill(salt);
-        _ivSalt = BinaryPrimitives.ReadUInt64BigEndian(salt);
+        _ivSalt = entropy.CounterSalt();
         using var aes = Aes.Create();
 #pragma warning disable CA5358 // ECB encrypts the counter blocks of CTR, which never repeat; no payload passes through it.
         aes.Mode = CipherMode.ECB;

@@ -2,7 +2,7 @@ namespace Espalier.Ipsec.Algorithms.Engines;
 
 /// <summary>
 /// A cryptographic library behind ESP. An engine brings AEAD algorithms; what it does not bring, and every combination of a cipher and a MAC, is
-/// done by <see cref="System"/>. Batches go through <see cref="Esp.EspTransform.SealBatch"/> and <see cref="Esp.EspTransform.OpenBatch"/>.
+/// done by <see cref="System"/>. Batches go through <see cref="Esp.EspTransform.SealBatch(Span{byte}, Span{Esp.EspFrame})"/> and <see cref="Esp.EspTransform.OpenBatch"/>.
 /// Stateless; any thread.
 /// </summary>
 public abstract class CryptoEngine

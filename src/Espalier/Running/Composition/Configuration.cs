@@ -22,6 +22,7 @@ internal static class Configuration
 
     internal static DataPlaneOptions DataPlane(RunOptions options) => new()
     {
+        Spread = options.Spread,
         EncapsulationPorts = options.EncapsulationPort == 0 ? [] : [options.EncapsulationPort],
         Versions = KernelFeatures.HasIPv6 ? [Wire.Addresses.IpVersion.IPv4, Wire.Addresses.IpVersion.IPv6] : [Wire.Addresses.IpVersion.IPv4],
     };

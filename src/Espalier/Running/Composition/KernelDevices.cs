@@ -12,14 +12,16 @@ internal sealed class KernelDevices : IDisposable
     private readonly BypassSender _bypass;
     private readonly IcmpSender _icmp;
     private readonly IReadOnlyList<LoopbackRelay> _relays;
+    private readonly bool _spread;
 
-    private KernelDevices(TunDevice tun, BypassSender bypass, IcmpSender icmp, IReadOnlyList<LoopbackRelay> relays, KernelOuterSocketFactory sockets)
+    private KernelDevices(TunDevice tun, BypassSender bypass, IcmpSender icmp, IReadOnlyList<LoopbackRelay> relays, KernelOuterSocketFactory sockets, bool spread)
     {
         Tun = tun;
         _bypass = bypass;
         _icmp = icmp;
         _relays = relays;
         Sockets = sockets;
+        _spread = spread;
     }
 
     /// <summary>The inner side.</summary>
@@ -29,7 +31,7 @@ internal sealed class KernelDevices : IDisposable
     internal KernelOuterSocketFactory Sockets { get; }
 
     private string Workers => Tun.Readers.Count == 1
-        ? "one worker each way" : string.Create(CultureInfo.InvariantCulture, $"{Tun.Readers.Count} workers each way, as many TUN queues");
+        ? "one worker each way" : string.Create(CultureInfo.InvariantCulture, $"{Tun.Readers.Count} workers each way, as many TUN queues{(_spread ? ", an outbound SA spread over them" : "")}");
 
     /// <summary>Which rungs of the offload ladder are in use, for the log.</summary>
     internal string Offloads
@@ -72,7 +74,7 @@ internal sealed class KernelDevices : IDisposable
                 Segmentation = options.UdpGso,
                 ReceiveOffload = options.UdpGro,
             };
-            return new KernelDevices(tun, bypass, icmp, relays, sockets);
+            return new KernelDevices(tun, bypass, icmp, relays, sockets, options.Spread);
         }
         catch
         {
