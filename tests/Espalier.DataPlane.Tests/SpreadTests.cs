@@ -26,13 +26,20 @@ public sealed class SpreadTests
     private const int FirstSpi = 0x3000;
 
     [Theory]
-    [InlineData(1, 1)]
-    [InlineData(1, 2)]
-    [InlineData(3, 3)]
-    [InlineData(7, 4)]
-    public void Workers_RandomBatchesAndDelays_EveryNumberOnceAndNothingLeftOfTheWindow(int associations, int seed)
+    [InlineData(1, 1, 0)]
+    [InlineData(1, 2, 40)]
+    [InlineData(1, 2, 1_000_000)]
+    [InlineData(3, 3, 0)]
+    [InlineData(3, 3, 1_000_000)]
+    [InlineData(7, 4, 40)]
+    public void Workers_RandomBatchesAndDelays_EveryNumberOnceAndNothingLeftOfTheWindow(int associations, int seed, int alone)
     {
         using var pair = Create(associations, new TunnelSettings { Window = Window }, Delays(seed));
+        for (uint i = 0; i < associations; i++)
+        {
+            Sa(pair.Left, i).RunsAlone = (uint)alone;
+        }
+
         int[] counts = Run(pair, associations, rounds: 120, seed);
 
         var sent = pair.Left.Network.Sent.GroupBy(packet => Spi(packet.Packet)).ToDictionary(group => group.Key, group => group.Select(one => one.Packet).ToList());

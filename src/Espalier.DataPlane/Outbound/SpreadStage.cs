@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Espalier.DataPlane.Batches;
 using Espalier.DataPlane.Counters;
 using Espalier.DataPlane.Workers;
@@ -17,10 +18,18 @@ namespace Espalier.DataPlane.Outbound;
 /// </code>
 /// So packets leave in the order of their numbers, whatever the worker that has to send first is doing: the others wait for it, and the peer's replay
 /// window sees no reordering. A flow stays with its worker, hence in order too. A worker sends its runs in the order in which it took them; so the run
-/// that was taken first of all those that are not sent waits for nothing, and nobody waits for ever. One worker's.
+/// that was taken first of all those that are not sent waits for nothing, and nobody waits for ever. Where a worker has to wait so long that its
+/// predecessor must have lost its processor, there are fewer processors than workers, and the next runs of the SA are handled by one worker at a time, which
+/// owns the SA until they are sent, as without this stage. One worker's.
 /// </summary>
 internal sealed class SpreadStage(IpsecDatabase database, BatchClock clock, SaClaims claims, WorkerCounters counters, int capacity)
 {
+    // Longer than it takes the workers before to send, shorter than a thread is away that lost its processor.
+    private const long LongWaitMicroseconds = 500;
+
+    // Some tenths of a second of traffic at most.
+    private const uint RunsAloneAfterLongWait = 1024;
+
     // Of each run in a batch, in order: its place among all runs of its SA.
     private readonly uint[] _places = new uint[capacity];
 
@@ -34,11 +43,7 @@ internal sealed class SpreadStage(IpsecDatabase database, BatchClock clock, SaCl
         {
             end = pending.EndOfRun(start);
             var association = pending.Associations[start];
-            if (!claims.TryTake(association))
-            {
-                claims.Wait(association);
-            }
-
+            bool alone = Own(association, mayBeAlone: end - start == pending.Count);
             int numbered = NumberRun(batch, association, pending.Frames[start..end]);
             dropped |= numbered < end - start;
             if (numbered > 0)
@@ -46,7 +51,10 @@ internal sealed class SpreadStage(IpsecDatabase database, BatchClock clock, SaCl
                 _places[runs++] = association.RunsTaken++;
             }
 
-            claims.Release();
+            if (!alone)
+            {
+                claims.Release();
+            }
         }
 
         if (dropped)
@@ -76,6 +84,39 @@ internal sealed class SpreadStage(IpsecDatabase database, BatchClock clock, SaCl
             {
                 Volatile.Write(ref pending.Associations[at].RunsSent, _places[run++] + 1);
             }
+        }
+
+        claims.Release();
+    }
+
+    /// <summary>
+    /// Takes the SA; true where it is to be kept until the run is sent. Nobody who waits owns anything; who keeps an SA has its turn at once, and no other SA in
+    /// its batch.
+    /// </summary>
+    private bool Own(SecurityAssociation association, bool mayBeAlone)
+    {
+        var spin = default(SpinWait);
+        while (true)
+        {
+            if (!claims.TryTake(association))
+            {
+                claims.Wait(association);
+            }
+
+            uint left = Volatile.Read(ref association.RunsAlone);
+            if (!mayBeAlone || left == 0)
+            {
+                return false;
+            }
+
+            if (IsNext(association, association.RunsTaken))
+            {
+                Volatile.Write(ref association.RunsAlone, left - 1);
+                return true;
+            }
+
+            claims.Release();
+            spin.SpinOnce(sleep1Threshold: -1);
         }
     }
 
@@ -110,9 +151,15 @@ internal sealed class SpreadStage(IpsecDatabase database, BatchClock clock, SaCl
     private static void Await(SecurityAssociation association, uint place)
     {
         var spin = default(SpinWait);
+        long since = Stopwatch.GetTimestamp();
         while (!IsNext(association, place))
         {
             spin.SpinOnce(sleep1Threshold: -1);
+        }
+
+        if (spin.NextSpinWillYield && Stopwatch.GetElapsedTime(since).TotalMicroseconds > LongWaitMicroseconds)
+        {
+            Volatile.Write(ref association.RunsAlone, RunsAloneAfterLongWait);
         }
     }
 }

@@ -123,6 +123,12 @@ public sealed class SecurityAssociation : IDisposable
     /// <summary>See <see cref="RunsTaken"/>.</summary>
     public uint RunsSent;
 
+    /// <summary>
+    /// So many runs more are numbered, sealed and sent by one worker at a time, because one had to wait long for its turn: its predecessor was not
+    /// scheduled. A hint, which any worker may renew.
+    /// </summary>
+    public uint RunsAlone;
+
     /// <summary>Last sequence number sent (64-bit; without ESN it stops at 2^32-1).</summary>
     public ulong OutboundSequence;
 
