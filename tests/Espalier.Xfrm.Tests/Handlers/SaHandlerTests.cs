@@ -252,7 +252,7 @@ public sealed class SaHandlerTests
         using var service = new ServiceHarness();
         service.Expect(Request.NewSa());
 
-        byte[] update = Request.NewSa(type: XfrmMessage.UpdateSa).With(XfrmAttribute.Encapsulation, new XfrmEncapsulationTemplate { Type = 2 });
+        byte[] update = Request.NewSa(type: XfrmMessage.UpdateSa).With(XfrmAttribute.Encapsulation, new XfrmEncapsulationTemplate { Type = 2, SourcePort = 0x9411, DestinationPort = 0x9411 });
         Assert.Equal(LinuxError.Invalid, service.ExpectError(update).Errno);
         Assert.Null(service.Database.Sad.Find(Id())!.Encapsulation);
     }
