@@ -35,8 +35,8 @@
  * sockets of the process; a receive that blocks on a subscription does so, too. A request whose fate is unknown is not repeated.
  *
  * An IKE daemon (a process that installs SAs or policies and is subscribed to EXPIRE) may not speak for long. So it gets a thread that waits for the
- * end of the data plane, hands everything over to the next one, and repeats the policies that the daemon has installed, so that traps work and nothing
- * leaves in clear meanwhile. Then it asks for each SA that the daemon has installed: of those that are gone, and all are after a restart, the data
+ * end of the data plane, hands everything over to the next one, and repeats the policies that the daemon has installed, so that traps work and what
+ * they hold leaves in clear no longer than that takes. Then it asks for each SA that the daemon has installed: of those that are gone, and all are after a restart, the data
  * plane says EXPIRE, and the daemon makes new ones. Policies as they were sent, and which the SAs are (address, SPI; no keys), are remembered here.
  *
  * Threads may share XFRM sockets; one request of a process is handled after the other. After fork the child shares what is queued; when it

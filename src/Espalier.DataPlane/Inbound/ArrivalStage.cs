@@ -32,8 +32,16 @@ internal sealed class ArrivalStage(IpsecDatabase database, IPortRelay? relay, Wo
     /// <returns>Where to go on once the frames are opened and delivered: the end, or a packet whose SA another worker owns.</returns>
     public int Check(PacketBatch batch, IOuterSocket socket, int start, FrameList frames)
     {
-        bool isUdp = socket.LocalPort != 0;
+        int end = CheckEach(batch, socket.LocalPort, start, frames);
+
+        // An SA may be disposed between batches.
         _latest = null;
+        return end;
+    }
+
+    private int CheckEach(PacketBatch batch, ushort port, int start, FrameList frames)
+    {
+        bool isUdp = port != 0;
         for (int i = start; i < batch.Count; i++)
         {
             var esp = batch.Packet(i);
@@ -47,7 +55,7 @@ internal sealed class ArrivalStage(IpsecDatabase database, IPortRelay? relay, Wo
 
             if (isUdp && relay is not null && !IsEsp(esp) && !batch[i].Truncated)
             {
-                GiveBack(batch[i], esp, socket.LocalPort);
+                GiveBack(batch[i], esp, port);
                 continue;
             }
 

@@ -14,7 +14,7 @@ namespace Espalier.DataPlane.Outbound;
 /// <summary>
 /// The outbound way of a packet, from the TUN to the outer sockets (RFC 4301 §5.1, RFC 4303 §3.3), one class a stage, one batch at a time:
 /// <code>
-///   1  parse                     FlowParser ──▶ 6 where the packet before was of the same flow, and was protected
+///   1  parse                     FlowParser ──▶ 5 where the packet before was of the same flow, and had an SA
 ///   2  ports of fragments        FragmentPorts
 ///   3  policy                    PolicyStage ───────────▶ BypassStage (in clear)
 ///   4  security association      AssociationStage ──────▶ ACQUIRE event
