@@ -47,6 +47,7 @@ internal sealed class OutboundPipeline
     private readonly TransmitStage _transmit;
     private readonly FrameList _pending;
     private Decision _latest;
+    private int _largestFrame;
 
     /// <summary>Composes the stages.</summary>
     /// <param name="environment">What all pipelines share.</param>
@@ -72,7 +73,14 @@ internal sealed class OutboundPipeline
         _transmit = new TransmitStage(
             database, environment.Sockets, errors, environment.LocalPathMtu, counters, _pool.SlotsPerBatch, _defaultPathMtu, environment.Worker);
         _pending = new FrameList(_pool.SlotsPerBatch);
+        SegmentsAtOnce = _pool.SlotsPerBatch;
     }
+
+    /// <summary>
+    /// How many segments of super-packets the next batch had best hold, going by the last one: as many as fill whole messages to the kernel. What is left of a
+    /// super-packet would go in one of its own.
+    /// </summary>
+    public int SegmentsAtOnce { get; private set; }
 
     /// <summary>Handles the packets of a batch, each an IP packet at its slot's place. The slots are used up afterwards.</summary>
     public void Process(PacketBatch batch)
@@ -176,6 +184,7 @@ internal sealed class OutboundPipeline
         if (reason == DropReason.None)
         {
             _pending.Add(frame, association, index);
+            _largestFrame = Math.Max(_largestFrame, frame.Length);
         }
 
         return reason;
@@ -260,6 +269,9 @@ internal sealed class OutboundPipeline
             }
 
             _pending.Clear();
+            int whole = Math.Min(IOuterSocket.LargestMessage / _largestFrame, _pool.SlotsPerBatch);
+            SegmentsAtOnce = _pool.SlotsPerBatch / whole * whole;
+            _largestFrame = 0;
         }
 
         _claims?.Release();

@@ -4,15 +4,21 @@ using Espalier.Io.Batches;
 
 namespace Espalier.DataPlane.Workers;
 
-/// <summary>TUN to outer sockets.</summary>
+/// <summary>
+/// TUN to outer sockets. When the TUN is empty after many single packets, more are on their way: it rests before it waits for them, so that it is not woken
+/// for each, and what the kernel does once for a message is done for more of them. After super-packets, and after few packets, it waits at once.
+/// </summary>
 internal sealed class OutboundWorker : Worker
 {
     private const int BatchesAtOnce = 8;
+    private const int ReadsBeforeRest = 8;
+    private const int RestMicroseconds = 100;
 
     private static readonly Action<OutboundPipeline, PacketBatch> Process = static (pipeline, batch) => pipeline.Process(batch);
 
     private readonly ITunnelDevice _tunnel;
     private readonly OutboundPipeline _pipeline;
+    private int _reads;
 
     /// <summary>Creates it.</summary>
     public OutboundWorker(string name, PipelineEnvironment environment, WorkerCounters counters)
@@ -31,20 +37,31 @@ internal sealed class OutboundWorker : Worker
     }
 
     /// <inheritdoc/>
-    protected override void Wait(int timeoutMilliseconds) => Poller.Wait(timeoutMilliseconds);
+    protected override void Wait(int timeoutMilliseconds)
+    {
+        if (_reads >= ReadsBeforeRest && timeoutMilliseconds < 0)
+        {
+            Io.Polling.Poller.Rest(RestMicroseconds);
+        }
+
+        Poller.Wait(timeoutMilliseconds);
+    }
 
     /// <inheritdoc/>
     protected override bool Work(PacketBatch batch)
     {
+        _reads = 0;
         for (int i = 0; i < BatchesAtOnce && !IsStopping; i++)
         {
+            batch.SegmentLimit = _pipeline.SegmentsAtOnce;
             int count = _tunnel.Receive(batch);
+            _reads += batch.Reads;
             if (count > 0)
             {
                 Handle(Process, _pipeline, batch);
             }
 
-            if (count < batch.Capacity)
+            if (count < batch.SegmentLimit)
             {
                 return false;
             }

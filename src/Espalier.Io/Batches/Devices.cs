@@ -8,7 +8,10 @@ public interface ITunnelDevice : IDisposable
     /// <summary>Descriptor to poll for reading, or -1 for a device in memory.</summary>
     int PollDescriptor { get; }
 
-    /// <summary>Fills the batch with the packets that are waiting, each at its slot's headroom. Returns their number; 0 = none now.</summary>
+    /// <summary>
+    /// Fills the batch with the packets that are waiting, each at its slot's headroom. Returns their number; fewer than
+    /// <see cref="PacketBatch.SegmentLimit"/> = no more wait now.
+    /// </summary>
     int Receive(PacketBatch batch);
 
     /// <summary>Writes one IP packet. Returns 0 or an errno (EAGAIN, EIO when the device is down, …).</summary>
@@ -34,6 +37,9 @@ public interface ITunnelDevice : IDisposable
 /// <summary>Outer side: a UDP socket (encapsulation) or a raw socket (protocol 50) of one address family, or a device in memory. Non-blocking.</summary>
 public interface IOuterSocket : IDisposable
 {
+    /// <summary>Bytes of packets that one message to the kernel holds at most, to be cut by it: the largest UDP payload of IPv4 (RFC 768, RFC 791).</summary>
+    const int LargestMessage = 65_507;
+
     /// <summary>IPv4 or IPv6.</summary>
     IpVersion Version { get; }
 

@@ -48,6 +48,7 @@ public struct PacketSlot
 public sealed class PacketBatch
 {
     private readonly PacketSlot[] _slots;
+    private int _segmentLimit;
 
     /// <summary>Allocates the pinned buffer once.</summary>
     /// <param name="capacity">Slots.</param>
@@ -60,6 +61,7 @@ public sealed class PacketBatch
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(packetsPerSlot);
         ArgumentOutOfRangeException.ThrowIfLessThan(slotSize, headroom + 1);
         Capacity = capacity;
+        _segmentLimit = capacity;
         SlotSize = slotSize;
         Headroom = headroom;
         Buffer = GC.AllocateArray<byte>(capacity * slotSize, pinned: true);
@@ -84,6 +86,19 @@ public sealed class PacketBatch
     /// <summary>Packets in it.</summary>
     public int Count { get; set; }
 
+    /// <summary>
+    /// For the device: with so many packets it takes no further segments of a super-packet, which so end where what is sent as one ends. At most, and at
+    /// first, the capacity.
+    /// </summary>
+    public int SegmentLimit
+    {
+        get => _segmentLimit;
+        set => _segmentLimit = Math.Clamp(value, 1, Capacity);
+    }
+
+    /// <summary>Received: what the device gave, a packet or a super-packet at a time.</summary>
+    public int Reads { get; set; }
+
     /// <summary>Packet <paramref name="index"/>.</summary>
     public ref PacketSlot this[int index] => ref _slots[index];
 
@@ -97,5 +112,5 @@ public sealed class PacketBatch
     public Span<byte> Packet(int index) => Buffer.AsSpan(_slots[index].Offset, _slots[index].Length);
 
     /// <summary>Forgets all packets; the bytes stay.</summary>
-    public void Clear() => Count = 0;
+    public void Clear() => (Count, Reads) = (0, 0);
 }

@@ -152,6 +152,13 @@ public sealed unsafe class Poller : IDisposable
         }
     }
 
+    /// <summary>Lets the calling thread rest for so long, and what the kernel adds to it (timer slack, 50 µs by default); a wake does not end it.</summary>
+    public static void Rest(int microseconds)
+    {
+        var time = new timespec { tv_nsec = microseconds * 1000L };
+        _ = Libc.nanosleep(&time, null); // cut short by a signal it is shorter
+    }
+
     /// <summary>Closes the eventfd; the descriptors in the set stay their owners'.</summary>
     public void Dispose() => _wake.Dispose();
 

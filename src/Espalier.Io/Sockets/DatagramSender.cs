@@ -12,9 +12,8 @@ namespace Espalier.Io.Sockets;
 /// </summary>
 internal sealed unsafe class DatagramSender(SafeDescriptor descriptor, IpVersion version, bool isRaw, OuterSocketOptions options)
 {
-    // UDP_MAX_SEGMENTS of kernels before 6.9; the largest UDP payload of IPv4 (RFC 768, RFC 791).
+    // UDP_MAX_SEGMENTS of kernels before 6.9.
     private const int LargestSegmentCount = 64;
-    private const int LargestMessage = 65_507;
 
     // One refusal may be about the sizes of that message, or an ICMP error; so many, with nothing cut between, are not.
     private const int RefusalsAllowed = 16;
@@ -121,7 +120,7 @@ internal sealed unsafe class DatagramSender(SafeDescriptor descriptor, IpVersion
         int count = _vectorCount - 1 - first;
         ref readonly var like = ref batch[_slotOf[first]];
         return _messageLength == count * _segmentLength && slot.Length <= _segmentLength && slot.Length > 0
-            && count < LargestSegmentCount && _messageLength + slot.Length <= LargestMessage
+            && count < LargestSegmentCount && _messageLength + slot.Length <= IOuterSocket.LargestMessage
             && slot.TrafficClass == like.TrafficClass && slot.RemotePort == like.RemotePort && slot.Remote == like.Remote && slot.Local == like.Local;
     }
 

@@ -7,7 +7,8 @@ namespace Espalier.Io.Tun;
 
 /// <summary>
 /// Reads a TUN that has offloads: each call brings one packet with its vnet header, which may be a super-packet of up to 64 KB. It is cut into the
-/// slots of the batch, so that behind this class every packet is as it goes on the wire. What does not fit into the batch goes into the next one.
+/// slots of the batch, so that behind this class every packet is as it goes on the wire. What does not fit into the batch, or exceeds its limit of segments,
+/// goes into the next one.
 /// Belongs to the reading thread.
 /// </summary>
 internal sealed unsafe class SuperPacketReader(SafeDescriptor descriptor)
@@ -35,12 +36,18 @@ internal sealed unsafe class SuperPacketReader(SafeDescriptor descriptor)
                 if (_nextSegment < _segmentCount)
                 {
                     WriteSegments(batch);
+                    if (batch.Count >= batch.SegmentLimit)
+                    {
+                        return 0;
+                    }
+
                     continue;
                 }
 
                 nint length = Libc.read(descriptor, start, (nuint)_buffer.Length);
                 if (length > 0)
                 {
+                    batch.Reads++;
                     Take(batch, (int)length);
                 }
                 else if (length == 0 || Errno.Last != Errno.EINTR)
@@ -103,7 +110,7 @@ internal sealed unsafe class SuperPacketReader(SafeDescriptor descriptor)
         // Was created from the same bytes before.
         PacketSegmenter.TryCreate(Packet, _header, Room(batch), out var segmenter, out _);
         segmenter.Skip(_nextSegment);
-        while (batch.Count < batch.Capacity)
+        while (batch.Count < batch.SegmentLimit)
         {
             int offset = batch.SlotStart(batch.Count) + batch.Headroom;
             if (!segmenter.TryWriteNext(batch.Buffer.AsSpan(offset, Room(batch)), out int length))

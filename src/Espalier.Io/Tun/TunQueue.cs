@@ -43,6 +43,7 @@ internal sealed unsafe class TunQueue(SafeDescriptor descriptor, string name, bo
                 nint length = Libc.read(descriptor, buffer + offset, (nuint)room);
                 if (length > 0)
                 {
+                    batch.Reads++;
                     batch[count++] = new PacketSlot { Offset = offset, Length = (int)length, Truncated = length == room };
                 }
                 else if (length == 0 || Errno.Last != Errno.EINTR)

@@ -14,6 +14,7 @@ namespace Espalier.Routing.Guard;
 /// forward    −300  forwarded  fwd policies, if it came in clear; out policies, if it is to leave in clear
 /// arp input  −310  arrive     mark M, because rp_filter looks at ARP too
 /// </code>
+/// What most packets need comes first in each chain, and devices are compared by index: names cost a copy a packet. The TUN is there when nft reads this.
 /// </summary>
 internal sealed class GuardScript(RoutingOptions options)
 {
@@ -66,23 +67,27 @@ internal sealed class GuardScript(RoutingOptions options)
                 meta nfproto ipv4 jump out_4
                 meta nfproto ipv6 jump out_6
             }
+            chain into_tunnel {
+                icmp type redirect drop
+                icmpv6 type nd-redirect drop
+            }
             chain inbound {
                 type filter hook input priority 300; policy accept;
-                iifname { "lo", {{Tunnel}} } accept
+                iif {{Tunnel}} accept
+                iif "lo" accept
                 jump exempt
                 meta nfproto ipv4 jump in_4
                 meta nfproto ipv6 jump in_6
             }
             chain forwarded {
                 type filter hook forward priority -300; policy accept;
-                iifname != {{Tunnel}} jump fwd_policies
-                oifname != {{Tunnel}} meta mark != {{Mark}} jump out_policies
+                iif != {{Tunnel}} jump fwd_policies
+                oif != {{Tunnel}} meta mark != {{Mark}} jump out_policies
             }
             chain outbound {
                 type filter hook output priority 300; policy accept;
-                oifname {{Tunnel}} icmp type redirect drop
-                oifname {{Tunnel}} icmpv6 type nd-redirect drop
-                oifname { "lo", {{Tunnel}} } accept
+                oif {{Tunnel}} goto into_tunnel
+                oif "lo" accept
                 meta mark {{Mark}} accept
                 {{NeighborDiscovery}}
                 ip6 saddr fe80::/10 accept
@@ -104,19 +109,22 @@ internal sealed class GuardScript(RoutingOptions options)
         table {{Table}} {
             chain relay {
                 type filter hook prerouting priority -310; policy accept;
-                iifname "lo" meta mark {{Relay}} meta priority set {{RelayPriority}} meta mark set 0
+                iif "lo" meta mark {{Relay}} meta priority set {{RelayPriority}} meta mark set 0
             }
             chain arrive {
                 type filter hook prerouting priority 310; policy accept;
-                iifname "lo" meta priority {{RelayPriority}} meta mark 0 meta mark set {{Relay}}
-                iifname { "lo", {{Tunnel}} } accept
+                iif {{Tunnel}} accept
+                iif "lo" meta priority {{RelayPriority}} meta mark 0 meta mark set {{Relay}}
+                iif "lo" accept
                 meta nfproto ipv6 accept
-                meta mark 0 fib daddr type {{LocalTypes}} meta mark set {{Arrival}}
-                meta mark 0 fib saddr oifname {{Tunnel}} fib daddr oifname {{Tunnel}} meta mark set {{Arrival}}
-                meta mark 0 fib saddr oifname {{Tunnel}} meta mark set {{Mark}}
+                meta mark != 0 accept
+                fib daddr type {{LocalTypes}} meta mark set {{Arrival}} accept
+                fib saddr oif {{Tunnel}} fib daddr oif {{Tunnel}} meta mark set {{Arrival}} accept
+                fib saddr oif {{Tunnel}} meta mark set {{Mark}}
             }
             chain delivered {
                 type filter hook input priority -310; policy accept;
+                meta mark 0 accept
                 meta mark { {{Mark}}, {{Arrival}}, {{Relay}} } meta mark set 0
             }
             chain routed {
@@ -125,9 +133,12 @@ internal sealed class GuardScript(RoutingOptions options)
             }
             chain arrive_6 {
                 type filter hook prerouting priority -310; policy accept;
-                iifname { "lo", {{Tunnel}} } accept
-                meta nfproto ipv6 meta mark 0 fib daddr type {{LocalTypes}} meta mark set {{Arrival}}
-                meta nfproto ipv6 meta mark 0 fib saddr oifname {{Tunnel}} meta mark set {{Arrival}}
+                meta nfproto ipv4 accept
+                iif {{Tunnel}} accept
+                iif "lo" accept
+                meta mark != 0 accept
+                fib daddr type {{LocalTypes}} meta mark set {{Arrival}} accept
+                fib saddr oif {{Tunnel}} meta mark set {{Arrival}}
             }
             chain arrived_6 {
                 type filter hook prerouting priority -250; policy accept;
@@ -158,14 +169,19 @@ internal sealed class GuardScript(RoutingOptions options)
     {
         string ports = $"{{ {string.Join(", ", udpPorts.Select(static port => port.ToString(CultureInfo.InvariantCulture)))} }}";
         script.Append("flush chain ").Append(Table).AppendLine(" exempt");
-        List<string> rules = ["meta l4proto esp accept"];
+        List<string> rules = [];
+        if (udpPorts.Count > 0)
+        {
+            rules.Add($"udp dport {ports} accept");
+        }
+
+        rules.Add("meta l4proto esp accept");
 
         // Behind the 8 bytes of ICMP stands the quoted header: bits 136 and 112 are its protocol, 224 (without options) and 384 the UDP source port.
         rules.Add("icmp type destination-unreachable @th,136,8 50 accept");
         rules.Add("icmpv6 type { destination-unreachable, packet-too-big } @th,112,8 50 accept");
         if (udpPorts.Count > 0)
         {
-            rules.Add($"udp dport {ports} accept");
             rules.Add($"icmp type destination-unreachable @th,68,4 5 @th,136,8 17 @th,224,16 {ports} accept");
             rules.Add($"icmpv6 type {{ destination-unreachable, packet-too-big }} @th,112,8 17 @th,384,16 {ports} accept");
         }
