@@ -6,7 +6,7 @@ namespace Espalier.DataPlane.Workers;
 
 /// <summary>
 /// TUN to outer sockets. When the TUN is empty after many single packets, more are on their way: it rests before it waits for them, so that it is not woken
-/// for each, and what the kernel does once for a message is done for more of them. After super-packets, and after few packets, it waits at once.
+/// for each, and what the kernel does once for a message is done for more of them. After super-packets, and after few packets, it does not.
 /// </summary>
 internal sealed class OutboundWorker : Worker
 {
@@ -37,14 +37,19 @@ internal sealed class OutboundWorker : Worker
     }
 
     /// <inheritdoc/>
-    protected override void Wait(int timeoutMilliseconds)
+    protected override void Wait(int timeoutMilliseconds) => Poller.Wait(timeoutMilliseconds);
+
+    /// <inheritdoc/>
+    protected override void GiveWay()
     {
-        if (_reads >= ReadsBeforeRest && timeoutMilliseconds < 0)
+        if (_reads >= ReadsBeforeRest)
         {
             Io.Polling.Poller.Rest(RestMicroseconds);
         }
-
-        Poller.Wait(timeoutMilliseconds);
+        else
+        {
+            base.GiveWay();
+        }
     }
 
     /// <inheritdoc/>

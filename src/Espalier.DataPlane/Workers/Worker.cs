@@ -7,8 +7,8 @@ using Espalier.Ipsec;
 namespace Espalier.DataPlane.Workers;
 
 /// <summary>
-/// A thread that runs packets to completion: wait, rent a batch, receive, handle, again until nothing waits, return the batch. It keeps nothing
-/// between reading and writing; what comes faster than it works stays in the kernel's bounded queues, or is dropped there.
+/// A thread that runs packets to completion: wait, rent a batch, receive, handle, again until nothing waits, return the batch, give way to others, look
+/// once more. It keeps nothing between reading and writing; what comes faster than it works stays in the kernel's bounded queues, or is dropped there.
 /// <code>
 ///   Created ──Start──▶ Running ──Stop──▶ Stopped
 ///                         └──a device is lost──▶ Failed (told once) ──Stop──▶ Stopped
@@ -90,6 +90,9 @@ internal abstract class Worker : IDisposable
     /// <summary>Takes what waits, a bounded amount, through <paramref name="batch"/>. False when nothing is left.</summary>
     protected abstract bool Work(PacketBatch batch);
 
+    /// <summary>Called when nothing waits any more, outside the gate: who makes the next packets may need this processor. Then the devices are looked at again.</summary>
+    protected virtual void GiveWay() => Thread.Yield();
+
     /// <summary>Handles one batch inside the gate.</summary>
     protected void Handle<TState>(Action<TState, PacketBatch> handler, TState state, PacketBatch batch)
     {
@@ -115,7 +118,20 @@ internal abstract class Worker : IDisposable
                 Wait(more ? 0 : HasMemoryDevice ? MemoryDevicePollMilliseconds : -1);
                 long batches = Counters.Read(TrafficCounter.Batches);
                 more = !_stopping && WorkOnce();
-                emptyRounds = Counters.Read(TrafficCounter.Batches) == batches ? emptyRounds + 1 : 0;
+                if (Counters.Read(TrafficCounter.Batches) == batches)
+                {
+                    emptyRounds++;
+                }
+                else
+                {
+                    emptyRounds = 0;
+                    if (!more)
+                    {
+                        GiveWay();
+                        more = true;
+                    }
+                }
+
                 if (emptyRounds > EmptyRoundsAllowed)
                 {
                     Thread.Sleep(1);
