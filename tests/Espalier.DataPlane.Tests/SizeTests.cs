@@ -56,6 +56,29 @@ public sealed class SizeTests
         Assert.Equal(2, pair.Left.Icmp.Sent.Count);
     }
 
+    // 65,507 bytes of ESP packets go in one message to the kernel: the next batch takes as many segments as fill whole ones.
+    [Theory]
+    [InlineData(64, 32)]
+    [InlineData(1400, 32)]
+    [InlineData(4000, 32)]
+    [InlineData(4600, 28)]
+    [InlineData(9000, 28)]
+    public void SegmentsAtOnce_FillWholeMessages(int length, int expected)
+    {
+        using var pair = new Pair(defaultPathMtu: 9_100);
+        Assert.Equal(32, pair.Left.Outbound.SegmentsAtOnce);
+        pair.Left.SendFromTun(Packets.UdpOfLength("10.1.0.1", "10.2.0.1", length), Packets.UdpOfLength("10.1.0.1", "10.2.0.1", 40));
+        int frame = pair.Left.Network.Sent[0].Packet.Length;
+        Assert.Equal(expected, pair.Left.Outbound.SegmentsAtOnce);
+        Assert.True(expected == 32 || expected % (IOuterSocket.LargestMessage / frame) == 0);
+
+        // What is dropped says nothing, and the next small packet all.
+        pair.Left.SendFromTun(Packets.UdpOfLength("10.9.0.1", "10.9.0.2", 40));
+        Assert.Equal(expected, pair.Left.Outbound.SegmentsAtOnce);
+        pair.Left.SendFromTun(Packets.UdpOfLength("10.1.0.1", "10.2.0.1", 40));
+        Assert.Equal(32, pair.Left.Outbound.SegmentsAtOnce);
+    }
+
     [Fact]
     public void IPv6_TooBig_SenderToldWithPacketTooBig()
     {

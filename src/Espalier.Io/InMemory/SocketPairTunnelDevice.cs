@@ -47,6 +47,7 @@ public sealed unsafe class SocketPairTunnelDevice : ITunnelDevice
                 nint length = Libc.recvfrom(_descriptor, buffer + offset, (nuint)room, Socket.MSG_TRUNC, null, null);
                 if (length > 0)
                 {
+                    batch.Reads++;
                     batch[count++] = new PacketSlot { Offset = offset, Length = (int)Math.Min(length, room), Truncated = length > room };
                 }
                 else if (length == 0 && count == 0)

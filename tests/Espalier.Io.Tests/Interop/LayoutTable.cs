@@ -76,6 +76,8 @@ internal static class LayoutTable
         list.Add(new("struct ucred", sizeof(ucred), [("pid", Of(&credentials, &credentials.pid)), ("uid", Of(&credentials, &credentials.uid)), ("gid", Of(&credentials, &credentials.gid))]));
         rlimit limit = default;
         list.Add(new("struct rlimit", sizeof(rlimit), [("rlim_cur", Of(&limit, &limit.rlim_cur)), ("rlim_max", Of(&limit, &limit.rlim_max))]));
+        timespec time = default;
+        list.Add(new("struct timespec", sizeof(timespec), [("tv_sec", Of(&time, &time.tv_sec)), ("tv_nsec", Of(&time, &time.tv_nsec))]));
         ifreq request = default;
         list.Add(new("struct ifreq", sizeof(ifreq), [("ifr_name", Of(&request, request.ifr_name)), ("ifr_flags", Of(&request, &request.ifr_flags)), ("ifr_mtu", Of(&request, &request.ifr_mtu)), ("ifr_ifindex", Of(&request, &request.ifr_ifindex))]));
         virtio_net_hdr vnet = default;

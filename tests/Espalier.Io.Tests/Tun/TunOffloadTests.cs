@@ -70,6 +70,43 @@ public sealed class TunOffloadTests : IDisposable
     }
 
     [Theory]
+    [InlineData("10.78.0.1", "10.78.0.2")]
+    [InlineData("fd78::1", "fd78::2")]
+    public void Receive_WithALimitOfSegments_CutsTheSuperPacketThereAndLosesNothing(string host, string peer)
+    {
+        using var device = Open(TunOffloads.All);
+        using var socket = _host.Run(() => Bound(host, 7000));
+        var batch = SocketTestSupport.NewBatch(slots: 64);
+        while (device.Receive(batch) > 0)
+        {
+            // What the host says by itself when the device comes up.
+        }
+
+        byte[] sent = SocketTestSupport.Payload(40 * Size);
+        var to = new IPEndPoint(IPAddress.Parse(peer), 9);
+        Enumerable.Range(0, 3).ToList().ForEach(_ => socket.SendTo(new byte[Size], to));
+        socket.SetRawSocketOption((int)SocketOptionLevel.Udp, UdpSegment, BitConverter.GetBytes(Size));
+        socket.SendTo(sent, to);
+        socket.SetRawSocketOption((int)SocketOptionLevel.Udp, UdpSegment, BitConverter.GetBytes(0));
+        Enumerable.Range(0, 20).ToList().ForEach(_ => socket.SendTo(new byte[Size], to));
+
+        // Three packets and 13 segments; 16 segments; 11 segments and, since no segment is left, all of the single packets. A kernel before 6.2 cuts itself.
+        batch.SegmentLimit = 16;
+        var received = new List<byte[]>();
+        var shape = new List<(int Count, int Reads)>();
+        while (device.Receive(batch) > 0)
+        {
+            shape.Add((batch.Count, batch.Reads));
+            received.AddRange(Enumerable.Range(0, batch.Count).Select(i => batch.Packet(i).ToArray()));
+        }
+
+        int header = (host.Contains(':', StringComparison.Ordinal) ? 40 : 20) + 8;
+        Assert.Equal((device.Offloads & TunOffloads.Udp) != 0 ? [(16, 4), (16, 0), (31, 20)] : [(63, 63)], shape);
+        Assert.Equal([.. new byte[3 * Size], .. sent, .. new byte[20 * Size]], received.SelectMany(packet => packet[header..]));
+        Assert.All(received, AssertChecksum);
+    }
+
+    [Theory]
     [MemberData(nameof(Rungs))]
     public void Send_PacketsThatContinueEachOther_ReachTheHostsSocketAsSent(TunOffloads offloads, string host, string peer)
     {
