@@ -1,6 +1,7 @@
 using Espalier.DataPlane.Counters;
 using Espalier.DataPlane.Outbound;
 using Espalier.Io.Batches;
+using Espalier.Io.Polling;
 
 namespace Espalier.DataPlane.Workers;
 
@@ -44,7 +45,7 @@ internal sealed class OutboundWorker : Worker
     {
         if (_reads >= ReadsBeforeRest)
         {
-            Io.Polling.Poller.Rest(RestMicroseconds);
+            Poller.Rest(RestMicroseconds);
         }
         else
         {
