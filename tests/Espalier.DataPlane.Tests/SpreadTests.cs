@@ -57,6 +57,29 @@ public sealed class SpreadTests
         CheckReceiver(pair, counts.Sum());
     }
 
+    // Processors that are too few all the time: the longer it lasts, the longer an SA is left to one worker at a time.
+    [Fact]
+    public void LongWaits_InARow_LeaveTheSaToOneWorkerForLongerAndLonger_AndOneLongAfterForAShortTime()
+    {
+        var association = new SecurityAssociation { Id = new SaIdentity(new Spi(FirstSpi), InternetAddress.Parse("192.0.2.2")), Source = InternetAddress.Parse("192.0.2.1"), RunsTaken = uint.MaxValue - 100 };
+        var lengths = new List<uint>();
+        for (int i = 0; i < 7; i++)
+        {
+            SpreadStage.NoteLongWait(association);
+            lengths.Add(association.RunsAlone);
+
+            // Another that waited at the same time changes nothing.
+            SpreadStage.NoteLongWait(association);
+            association.RunsTaken += association.RunsAlone + 100;
+            association.RunsAlone = 0;
+        }
+
+        Assert.Equal([1 << 10, 1 << 13, 1 << 16, 1 << 19, 1 << 22, 1 << 22, 1 << 22], lengths);
+        association.RunsTaken += 1 << 18;
+        SpreadStage.NoteLongWait(association);
+        Assert.Equal(1024u, association.RunsAlone);
+    }
+
     // Worker 0 takes numbers 1 to 3 and is held up; worker 1 takes the next three, is ready to send, and must wait.
     [Fact]
     public void Worker_HeldUpBeforeItSends_TheOthersWaitForIt()

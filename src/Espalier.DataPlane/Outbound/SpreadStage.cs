@@ -27,8 +27,13 @@ internal sealed class SpreadStage(IpsecDatabase database, BatchClock clock, SaCl
     // Longer than it takes the workers before to send, shorter than a thread is away that lost its processor.
     private const long LongWaitMicroseconds = 500;
 
-    // Some tenths of a second of traffic at most.
-    private const uint RunsAloneAfterLongWait = 1024;
+    // Some hundredths of a second of traffic; after each long wait that follows soon eight times as many, up to some minutes.
+    private const uint FewestRunsAlone = 1024;
+    private const uint MostRunsAlone = 1 << 22;
+    private const uint RunsAloneGrowth = 8;
+
+    // So many runs without a long wait, and the next one counts as the first.
+    private const uint RunsUntilForgotten = 1 << 17;
 
     // Of each run in a batch, in order: its place among all runs of its SA.
     private readonly uint[] _places = new uint[capacity];
@@ -147,6 +152,24 @@ internal sealed class SpreadStage(IpsecDatabase database, BatchClock clock, SaCl
 
     private static bool IsNext(SecurityAssociation association, uint place) => Volatile.Read(ref association.RunsSent) == place;
 
+    /// <summary>
+    /// Has the next runs handled by one worker at a time. Where processors are always too few the option so costs next to nothing: of minutes, one long wait.
+    /// </summary>
+    internal static void NoteLongWait(SecurityAssociation association)
+    {
+        if (Volatile.Read(ref association.RunsAlone) != 0)
+        {
+            return;
+        }
+
+        uint last = association.RunsAloneLast;
+        bool isForgotten = last == 0 || association.RunsTaken - association.RunsAloneSince > last + RunsUntilForgotten;
+        uint runs = isForgotten ? FewestRunsAlone : Math.Min(MostRunsAlone, last * RunsAloneGrowth);
+        association.RunsAloneSince = association.RunsTaken;
+        association.RunsAloneLast = runs;
+        Volatile.Write(ref association.RunsAlone, runs);
+    }
+
     // Who is next is in the middle of a batch, and does not block there.
     private static void Await(SecurityAssociation association, uint place)
     {
@@ -159,7 +182,7 @@ internal sealed class SpreadStage(IpsecDatabase database, BatchClock clock, SaCl
 
         if (spin.NextSpinWillYield && Stopwatch.GetElapsedTime(since).TotalMicroseconds > LongWaitMicroseconds)
         {
-            Volatile.Write(ref association.RunsAlone, RunsAloneAfterLongWait);
+            NoteLongWait(association);
         }
     }
 }

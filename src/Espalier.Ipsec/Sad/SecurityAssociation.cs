@@ -129,6 +129,12 @@ public sealed class SecurityAssociation : IDisposable
     /// </summary>
     public uint RunsAlone;
 
+    /// <summary>How many the last such wait brought, 0 = there was none.</summary>
+    public uint RunsAloneLast;
+
+    /// <summary><see cref="RunsTaken"/> when it did.</summary>
+    public uint RunsAloneSince;
+
     /// <summary>Last sequence number sent (64-bit; without ESN it stops at 2^32-1).</summary>
     public ulong OutboundSequence;
 
