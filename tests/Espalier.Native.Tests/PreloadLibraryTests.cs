@@ -4,14 +4,15 @@ using Espalier.Testing;
 namespace Espalier.Native.Tests;
 
 /// <summary>
-/// The preload library in programs that use XFRM sockets in every way its contract names: each case is a function of preload-tests.c, run in a
+/// The preload library in programs that use XFRM sockets in every way its contract names: each case is a function of native/preload/tests, run in a
 /// process of its own under AddressSanitizer and UndefinedBehaviorSanitizer, against a data plane that the program brings along.
 /// </summary>
 public sealed partial class PreloadLibraryTests(PreloadBuild build)
 {
-    /// <summary>The cases, as preload-tests.c lists them.</summary>
+    /// <summary>The cases, as the tables of these sources list them.</summary>
     public static TheoryData<string> Cases { get; } =
-        [.. TestName().Matches(File.ReadAllText(Path.Combine(PreloadBuild.Source, "preload-tests.c"))).Select(match => match.Groups[1].Value)];
+        [.. Directory.GetFiles(Path.Combine(PreloadBuild.Source, "tests"), "*.c").Order(StringComparer.Ordinal)
+            .SelectMany(file => TestName().Matches(File.ReadAllText(file)).Select(match => match.Groups[1].Value))];
 
     [Theory]
     [MemberData(nameof(Cases))]

@@ -1,0 +1,191 @@
+/*
+ * libespalier-xfrm.so: gives a program Espalier where it opens a socket to the kernel's XFRM.
+ *
+ *     ESPALIER_CONTROL=/run/espalier.sock LD_PRELOAD=…/libespalier-xfrm.so PROGRAM      (`espalier exec` sets both)
+ *
+ * Contract
+ * --------
+ * Without ESPALIER_CONTROL, and for every descriptor that this library did not make, each call goes to the C library as it is, after
+ * one look into a table. The exceptions are options and ports of IKE daemons: see "IKE sockets" below.
+ *
+ * socket(AF_NETLINK, SOCK_RAW | SOCK_DGRAM, NETLINK_XFRM) makes an XFRM socket: a pair of Unix datagram sockets. The program gets end A, a
+ * real descriptor: select, poll, epoll, SO_RCVTIMEO, MSG_PEEK, MSG_TRUNC, O_NONBLOCK and FD_CLOEXEC are the kernel's own. End B goes to
+ * the data plane over a connection to its control socket. That connection is the lease: one per XFRM socket, open as long as the socket.
+ * A copy of B stays here, so that the death of the data plane is no end-of-file on A, which would make event loops spin.
+ *
+ *     program ── A ═══ B ── data plane             requests, answers, notifications: one netlink datagram each
+ *     library ── lease ──── data plane             ATTACH (with B), GROUPS, ENCAP, DONE
+ *
+ * On an XFRM socket:
+ *   bind, getsockname, connect    speak sockaddr_nl. The port id is what bind names, else getpid() or a negative number; nl_groups becomes
+ *                                 the subscription. connect has nothing to do.
+ *   setsockopt(SOL_NETLINK)       memberships become the subscription; EXT_ACK, CAP_ACK, GET_STRICT_CHK and the like are accepted, as
+ *                                 Espalier answers so anyway; PKTINFO and others are refused.
+ *   send, sendto, sendmsg, write  send the request with nlmsg_pid = the socket's port id, and return when the data plane has handled it:
+ *                                 its answer (of a dump: the first part) is then queued, which programs rely on.
+ *   recvmsg, recvfrom             fill in the sender: the kernel, sockaddr_nl with nl_pid 0. Where they block, and the data plane dies, they
+ *                                 fail with ECONNREFUSED; with a subscription they wait for a data plane that is back. NLMSG_OVERRUN of
+ *                                 the data plane becomes ENOBUFS, with NETLINK_NO_ENOBUFS nothing.
+ *   close, close_range,           keep the table right. B and the lease stand at high numbers of their own: the program cannot close them,
+ *     closefrom, dup*, fcntl      and gets EBUSY if it asks dup2 or dup3 for their number.
+ *   All other calls see a Unix socket: recv and read wait for ever, sendmmsg and writev not for the answer.
+ *
+ * Data plane absent: socket() fails with EPROTONOSUPPORT, as on a kernel without XFRM; refused: with the errno of the refusal.
+ * Data plane gone later: send fails with ECONNREFUSED, or, when a data plane is back, hands everything over again, also for the other XFRM
+ * sockets of the process; a receive that blocks on a subscription does so, too. A request whose fate is unknown is not repeated.
+ *
+ * An IKE daemon (a process that installs SAs or policies and is subscribed to EXPIRE) may not speak for long. So it gets a thread that waits for the
+ * end of the data plane, hands everything over to the next one, and repeats the policies that the daemon has installed, so that traps work and what
+ * they hold leaves in clear no longer than that takes. Then it asks for each SA that the daemon has installed: of those that are gone, and all are after a restart, the data
+ * plane says EXPIRE, and the daemon makes new ones. Policies as they were sent, and which the SAs are (address, SPI; no keys), are remembered here.
+ *
+ * Threads may share XFRM sockets; one request of a process is handled after the other. After fork the child shares what is queued; when it
+ * first sends, the socket becomes its own, with the same numbers and subscription. After exec a descriptor without FD_CLOEXEC is no XFRM
+ * socket any more. A child made by vfork may do what it is allowed to: close, dup2, exec. Not seen: static programs, system calls made
+ * directly (Go), io_uring, programs that drop LD_PRELOAD (setuid).
+ *
+ * IKE sockets
+ * -----------
+ * setsockopt(IP_XFRM_POLICY, IPV6_XFRM_POLICY) with a policy that bypasses IPsec sets SO_MARK to the mark that Espalier's routing rules
+ * exempt (ESPALIER_MARK, default 0x4550). A policy that asks for protection of a single socket is refused with EOPNOTSUPP.
+ *
+ * In a process that has an XFRM socket, for UDP sockets:
+ *   setsockopt(UDP_ENCAP)   ESPINUDP on a bound socket tells the data plane its address and port, over every lease, and again over new ones; 0
+ *                           takes it back. The data plane receives on that port with sockets of its own, bound to devices, and gives IKE to
+ *                           the program's socket, which stays an ordinary one: the kernel, which could swallow ESP, is not told.
+ *                           SO_REUSEADDR is set, so that the data plane can bind beside it, now and after a restart. Its refusal is the
+ *                           call's errno. ESPINUDP_NON_IKE: ENOPROTOOPT; a socket that is not bound: EINVAL; other values are the kernel's.
+ *   getsockopt(UDP_ENCAP)   tells what was set.
+ *   bind                    where it fails with EADDRINUSE, it is tried again with SO_REUSEADDR if the data plane knows no other IKE daemon on
+ *                           the port: then its own sockets may be what stands there.
+ *   close                   is not looked at. The registration ends with the leases; until then IKE on a port that nobody holds goes to nobody.
+ *
+ * Files
+ * -----
+ * descriptors.c says whether a descriptor is an XFRM socket; libc.c has the C library's own functions, for those that are none. The others, in
+ * the order in which a request goes through them:
+ *   configuration.c         the environment: is there a data plane?
+ *   opening.c               socket: makes the pair
+ *   names-and-options.c     bind, connect, getsockname, setsockopt, getsockopt
+ *   sending.c               send, sendto, sendmsg, write: the request goes to the data plane, whose DONE is waited for
+ *   lease.c                 what is said on the lease: hands sockets over, the first time and to a data plane that is back
+ *   remembering.c           the SAs and policies that the request has installed or removed
+ *   watch.c                 the thread of an IKE daemon, which gives them to the next data plane
+ *   receiving.c             recvmsg, recvfrom: the answer, and notifications
+ *   closing.c               close, close_range, closefrom, dup, dup2, dup3, fcntl
+ * ike-sockets.c does what names-and-options.c meets on sockets that are none of XFRM: bypass policies, UDP_ENCAP, bind beside the data plane.
+ */
+#ifndef ESPALIER_XFRM_H
+#define ESPALIER_XFRM_H
+
+#define _GNU_SOURCE
+#undef _FORTIFY_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <unistd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <linux/netlink.h>
+
+#define EXPORT __attribute__((visibility("default")))
+
+EXPORT ssize_t __recvfrom_chk(int, void *, size_t, size_t, int, __SOCKADDR_ARG, socklen_t *);
+EXPORT int fcntl64(int, int, ...);
+
+/* All below is the library's own. The compiler must know so where it is used, too: then it calls and loads without detour. */
+#pragma GCC visibility push(hidden)
+
+/* Messages of the control connection. */
+enum { ATTACH = 0xE500, DONE = 0xE501, GROUPS = 0xE502, ENCAP = 0xE504, ATTACH_VERSION = 1 };
+
+/* The payload of ENCAP. Port and address in network byte order; AF_UNSPEC is every address of both families. */
+struct encapsulation {
+    uint32_t operation;
+    uint16_t family, port;
+    uint8_t address[16];
+};
+enum { ENCAP_CLOSE, ENCAP_OPEN, ENCAP_MAY_SHARE };
+
+enum {
+    MAX_DESCRIPTORS = 65536,    /* numbers that an XFRM socket can have */
+    MAX_SOCKETS = 256,          /* XFRM sockets of a process; entry 0 is not used */
+    HIDDEN = 0x8000,            /* in the table: B or the lease of the socket in the low bits; of no socket: the watch's connection */
+};
+
+struct xfrm_socket {
+    int descriptors;            /* numbers of A in this process; 0: free */
+    int data_plane_end;         /* our copy of B */
+    int lease;                  /* keeps its number for the socket's life */
+    pid_t owner;                /* the process that attached B: a forked one has copies of the descriptors only */
+    uint32_t port;              /* 0: not bound */
+    uint32_t groups;            /* subscription: bit n - 1 is group n */
+    bool ignores_loss;          /* NETLINK_NO_ENOBUFS */
+};
+
+/* libc.c: real_socket() and so on give the C library's own functions. */
+#define REAL_FUNCTIONS(EACH)                                                                                    \
+    EACH(socket) EACH(bind) EACH(connect) EACH(getsockname) EACH(getsockopt) EACH(setsockopt)                   \
+    EACH(recvmsg) EACH(recvfrom) EACH(__recvfrom_chk) EACH(send) EACH(sendto) EACH(sendmsg) EACH(write)         \
+    EACH(close) EACH(close_range) EACH(closefrom) EACH(dup) EACH(dup2) EACH(dup3) EACH(fcntl) EACH(fcntl64)
+#define DECLARE(name) __typeof__(&name) real_##name(void);
+REAL_FUNCTIONS(DECLARE)
+#undef DECLARE
+int fail(int error);
+void discard(int fd);
+
+/* configuration.c */
+extern char control_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+extern unsigned int bypass_mark;
+bool is_enabled(void);
+
+/* descriptors.c */
+extern struct xfrm_socket sockets[MAX_SOCKETS];
+extern pid_t self;              /* 0 before the first XFRM socket; differs from getpid() in a child of vfork */
+uint16_t entry_of(int fd);
+bool is_ours(int fd);
+void set_entry(int fd, uint16_t entry);
+uint16_t number_of(const struct xfrm_socket *s);
+struct xfrm_socket *socket_of(int fd);
+int take_turn(void);
+void end_turn(int cancel_state);
+void retire(struct xfrm_socket *s);
+int add_descriptor(uint16_t entry, int fd);
+void forget_descriptor(int fd);
+int hide(const struct xfrm_socket *s, int fd);
+void hook_fork(void);
+
+/* names-and-options.c */
+void take_port(struct xfrm_socket *s, uint32_t wanted);
+void give_name(struct sockaddr *to, socklen_t *length, socklen_t room, uint32_t port, uint32_t groups);
+
+/* lease.c */
+int await(int lease, uint16_t type, uint32_t sequence);
+int exchange(int lease, struct nlmsghdr *message, int descriptor);
+int ask(int lease, uint16_t type, const void *payload, size_t length, int descriptor);
+int connect_control(void);
+int attach(struct xfrm_socket *s);
+void revive_all(void);
+int ensure_attached(struct xfrm_socket *s);
+int ask_in_turn(struct xfrm_socket *s, uint16_t type, const void *payload, size_t length);
+
+/* remembering.c */
+bool note_association(const struct nlmsghdr *message);
+bool note_policy(const struct nlmsghdr *message);
+void repeat_remembered(int connection);
+
+/* watch.c */
+void note(const struct nlmsghdr *message);
+
+/* ike-sockets.c */
+int set_socket_policy(int fd, const void *value, socklen_t length);
+bool is_ike_socket(int fd);
+int encapsulate(int fd, int type);
+bool is_encapsulated(int fd);
+int bind_beside(int fd, const struct sockaddr *address, socklen_t length);
+int register_again(int lease);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,34 @@
+/* The C library's own functions. Found at first use: constructors of other libraries call us before ours would run. */
+#include "espalier-xfrm.h"
+#include <dlfcn.h>
+#include <stdatomic.h>
+#include <sys/syscall.h>
+
+#define FIND(name)                                                          \
+    __typeof__(&name) real_##name(void)                                     \
+    {                                                                       \
+        static void *_Atomic found;                                         \
+        void *function = atomic_load_explicit(&found, memory_order_acquire); \
+        if (!function) {                                                    \
+            function = dlsym(RTLD_NEXT, #name);                             \
+            atomic_store_explicit(&found, function, memory_order_release);  \
+        }                                                                   \
+        return (__typeof__(&name))function;                                 \
+    }
+
+REAL_FUNCTIONS(FIND)
+
+int fail(int error)
+{
+    errno = error;
+    return -1;
+}
+
+/* Closes a descriptor of ours: not close(), at which a thread can be cancelled. Keeps errno. */
+void discard(int fd)
+{
+    int saved = errno;
+    if (fd >= 0)
+        syscall(SYS_close, fd);
+    errno = saved;
+}

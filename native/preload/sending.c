@@ -1,0 +1,89 @@
+/* Sending: send, sendto, sendmsg, write. */
+#include "espalier-xfrm.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    MAX_REQUEST = 65536,        /* the data plane's bound */
+};
+
+/* The kernel answers to the port of the socket, whatever nlmsg_pid says. The data plane answers to nlmsg_pid. */
+static void stamp_port(char *request, int length, uint32_t port)
+{
+    for (struct nlmsghdr *message = (struct nlmsghdr *)request; NLMSG_OK(message, length); message = NLMSG_NEXT(message, length))
+        message->nlmsg_pid = port;
+}
+
+/* What DONE will carry: a thread that sends while another closes or replaces its descriptor can cause one that nobody waits for. */
+static uint32_t sequence_of(const char *request, size_t length)
+{
+    struct nlmsghdr header = { 0 };
+    memcpy(&header, request, length < sizeof header ? 0 : sizeof header);
+    return header.nlmsg_seq;
+}
+
+/* Sends one request and waits until it is handled. 0 or an errno. */
+static int converse(struct xfrm_socket *s, int fd, const char *request, size_t length, int flags)
+{
+    int cancel_state = take_turn();
+    int error = ensure_attached(s);
+    if (!error && entry_of(fd) != number_of(s))
+        error = EBADF;      /* another thread has closed or replaced it: it may be anybody's */
+    if (!error)
+        error = real_send()(fd, request, length, MSG_NOSIGNAL | (flags & MSG_DONTWAIT)) < 0 ? errno : await(s->lease, DONE, sequence_of(request, length));
+    int left = (int)length;
+    for (const struct nlmsghdr *message = (const struct nlmsghdr *)request; !error && NLMSG_OK(message, left); message = NLMSG_NEXT(message, left))
+        note(message);
+    end_turn(cancel_state);
+    return error;
+}
+
+static ssize_t submit(int fd, const struct msghdr *message, int flags)
+{
+    const struct sockaddr_nl *to = message->msg_name;
+    size_t length = 0, copied = 0;
+    if (to && message->msg_namelen >= sizeof *to && (to->nl_family != AF_NETLINK || to->nl_pid || to->nl_groups))
+        return fail(to->nl_family != AF_NETLINK ? EINVAL : to->nl_groups ? EPERM : ECONNREFUSED);
+    for (size_t i = 0; i < message->msg_iovlen; length += message->msg_iov[i++].iov_len)
+        if (message->msg_iov[i].iov_len > MAX_REQUEST - length)
+            return fail(EMSGSIZE);
+    if (length == 0)
+        return fail(ENODATA);
+    struct xfrm_socket *s = socket_of(fd);
+    char *request = malloc(length);
+    if (!request)
+        return fail(ENOBUFS);
+    for (size_t i = 0; i < message->msg_iovlen; copied += message->msg_iov[i++].iov_len)
+        if (message->msg_iov[i].iov_len)
+            memcpy(request + copied, message->msg_iov[i].iov_base, message->msg_iov[i].iov_len);
+    take_port(s, 0);
+    stamp_port(request, (int)length, s->port);
+    int error = converse(s, fd, request, length, flags);
+    explicit_bzero(request, length);        /* it may carry keys */
+    free(request);
+    return error ? fail(error) : (ssize_t)length;
+}
+
+EXPORT ssize_t sendto(int fd, const void *bytes, size_t length, int flags, __CONST_SOCKADDR_ARG to, socklen_t to_length)
+{
+    if (!is_ours(fd))
+        return real_sendto()(fd, bytes, length, flags, to, to_length);
+    struct iovec iov = { .iov_base = (void *)bytes, .iov_len = length };
+    struct msghdr message = { .msg_name = (void *)to.__sockaddr__, .msg_namelen = to_length, .msg_iov = &iov, .msg_iovlen = 1 };
+    return submit(fd, &message, flags);
+}
+
+EXPORT ssize_t send(int fd, const void *bytes, size_t length, int flags)
+{
+    return is_ours(fd) ? sendto(fd, bytes, length, flags, (struct sockaddr *)NULL, 0) : real_send()(fd, bytes, length, flags);
+}
+
+EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+{
+    return is_ours(fd) ? submit(fd, message, flags) : real_sendmsg()(fd, message, flags);
+}
+
+EXPORT ssize_t write(int fd, const void *bytes, size_t length)
+{
+    return is_ours(fd) ? sendto(fd, bytes, length, 0, (struct sockaddr *)NULL, 0) : real_write()(fd, bytes, length);
+}

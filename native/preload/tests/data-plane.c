@@ -1,0 +1,230 @@
+/*
+ * A small data plane: a forked process that speaks the control protocol and answers the requests of the tests.
+ *
+ *   ECHO   the request's payload back        DUMP   `count` parts of 4,000 bytes, then NLMSG_DONE      QUIET  nothing
+ *   COUNT  attachments, requests, leases     NOTIFY a datagram to every subscriber of group `count`    DIE    ends without an answer
+ *   PORTS  ENCAP registrations on the lease of the asker: how many, the family and port of the last one
+ *
+ * On a connection without ATTACH, GETSA: it knows no SA, and says EXPIRE to every subscriber; UPDPOLICY: it says so to every
+ * subscriber of policies. It refuses ENCAP of port 4444 with EADDRINUSE, and says that ports which are registered cannot be shared.
+ */
+#include "harness.h"
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <arpa/inet.h>
+#include <linux/xfrm.h>
+
+enum { ATTACH = 0xE500, DONE = 0xE501, GROUPS = 0xE502, ENCAP = 0xE504 };
+enum { ENCAP_CLOSE, ENCAP_OPEN, ENCAP_MAY_SHARE };
+enum { MAX_CLIENTS = 64, PART = 4000, MAX_PORTS = 300 };
+
+struct encapsulation { uint32_t operation; uint16_t family, port; uint8_t address[16]; };
+
+char path[100];
+pid_t server;
+
+struct client { int lease, end; uint32_t groups, parts, seq, pid, port_count; struct encapsulation ports[MAX_PORTS]; };
+
+static struct { uint32_t attached, requests, leases; } counted;
+
+static void reply(int fd, uint16_t type, uint16_t flags, uint32_t seq, uint32_t pid, const void *payload, size_t length)
+{
+    _Alignas(8) char buffer[PART + 100];
+    struct nlmsghdr *header = (struct nlmsghdr *)buffer;
+    *header = (struct nlmsghdr){ .nlmsg_len = NLMSG_LENGTH(length), .nlmsg_type = type, .nlmsg_flags = flags, .nlmsg_seq = seq, .nlmsg_pid = pid };
+    if (length)
+        memcpy(NLMSG_DATA(header), payload, length);
+    (void)!send(fd, buffer, header->nlmsg_len, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static bool is_same_port(const struct encapsulation *a, const struct encapsulation *b)
+{
+    return a->family == b->family && a->port == b->port && memcmp(a->address, b->address, sizeof a->address) == 0;
+}
+
+/* ENCAP: 0 or an errno. */
+static int encapsulate(const struct client *clients, struct client *c, const struct encapsulation *name)
+{
+    uint32_t at = 0;
+    if (name->operation == ENCAP_MAY_SHARE) {
+        for (int i = 0; i < MAX_CLIENTS; i++)
+            for (uint32_t n = 0; n < clients[i].port_count; n++)
+                if (is_same_port(&clients[i].ports[n], name))
+                    return EADDRINUSE;
+        return 0;
+    }
+    if (name->operation == ENCAP_OPEN && name->port == htons(REFUSED_PORT))
+        return EADDRINUSE;
+    while (at < c->port_count && !is_same_port(&c->ports[at], name))
+        at++;
+    if (name->operation == ENCAP_CLOSE && at < c->port_count)
+        c->ports[at] = c->ports[--c->port_count];
+    else if (name->operation == ENCAP_OPEN && at == c->port_count)
+        c->ports[c->port_count++] = *name;
+    return 0;
+}
+
+static void control(const struct client *clients, struct client *c, const struct nlmsghdr *request, int passed)
+{
+    struct nlmsgerr error = { .error = 0, .msg = *request };
+    if (request->nlmsg_type == ATTACH && passed >= 0) {
+        c->end = passed;
+        counted.attached++;
+    } else if (request->nlmsg_type == GROUPS) {
+        memcpy(&c->groups, NLMSG_DATA(request), sizeof c->groups);
+    } else if (request->nlmsg_type == ENCAP) {
+        error.error = -encapsulate(clients, c, NLMSG_DATA(request));
+    } else if (request->nlmsg_type == XFRM_MSG_GETSA) {
+        for (int i = 0; i < MAX_CLIENTS; i++)
+            if (clients[i].end >= 0 && clients[i].groups & 1u << (XFRMNLGRP_EXPIRE - 1))
+                reply(clients[i].end, XFRM_MSG_EXPIRE, 0, 0, 0, NLMSG_DATA(request), sizeof(struct xfrm_usersa_id));
+        error.error = -ESRCH;
+    } else if (request->nlmsg_type == XFRM_MSG_UPDPOLICY) {
+        for (int i = 0; i < MAX_CLIENTS; i++)
+            if (clients[i].end >= 0 && clients[i].groups & 1u << (XFRMNLGRP_POLICY - 1))
+                reply(clients[i].end, XFRM_MSG_UPDPOLICY, 0, 0, 0, NLMSG_DATA(request), request->nlmsg_len - NLMSG_HDRLEN);
+    }
+    reply(c->lease, NLMSG_ERROR, 0, request->nlmsg_seq, 0, &error, sizeof error);
+}
+
+/* Sends what fits of a dump; the rest when the client has read. */
+static void continue_dump(struct client *c)
+{
+    static const char zeroes[PART];
+    _Alignas(8) char part[NLMSG_LENGTH(PART)] = { 0 };
+    struct nlmsghdr *header = (struct nlmsghdr *)part;
+    while (c->parts > 0) {
+        bool last = c->parts == 1;
+        *header = (struct nlmsghdr){ .nlmsg_len = last ? NLMSG_LENGTH(4) : sizeof part, .nlmsg_type = last ? NLMSG_DONE : XFRM_MSG_NEWSA,
+                                     .nlmsg_flags = NLM_F_MULTI, .nlmsg_seq = c->seq, .nlmsg_pid = c->pid };
+        memcpy(NLMSG_DATA(header), zeroes, 4);
+        if (send(c->end, part, header->nlmsg_len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+            return;
+        c->parts--;
+    }
+}
+
+static void handle(struct client *clients, struct client *c, const struct request *request)
+{
+    struct nlmsgerr quiet = { .error = 0 };
+    counted.requests++;
+    switch (request->header.nlmsg_type) {
+    case ECHO:
+        reply(c->end, ECHO, 0, request->header.nlmsg_seq, request->header.nlmsg_pid, &request->count, 8);
+        break;
+    case COUNT:
+        reply(c->end, COUNT, 0, request->header.nlmsg_seq, request->header.nlmsg_pid, &counted, sizeof counted);
+        break;
+    case DUMP:
+        c->parts = request->count + 1;
+        c->seq = request->header.nlmsg_seq;
+        c->pid = request->header.nlmsg_pid;
+        continue_dump(c);
+        break;
+    case NOTIFY:
+    case LOSE:
+        for (int i = 0; i < MAX_CLIENTS; i++)
+            if (clients[i].end >= 0 && clients[i].groups & 1u << (request->count - 1))
+                request->header.nlmsg_type == NOTIFY ? reply(clients[i].end, NOTIFY, 0, 0, 0, &request->number, 4)
+                                                     : reply(clients[i].end, NLMSG_OVERRUN, 0, 0, 0, &request->number, 0);
+        break;
+    case PORTS: {
+        const struct encapsulation *last = c->port_count ? &c->ports[c->port_count - 1] : NULL;
+        uint32_t ports[3] = { c->port_count, last ? last->family : 0, last ? ntohs(last->port) : 0 };
+        reply(c->end, PORTS, 0, request->header.nlmsg_seq, request->header.nlmsg_pid, ports, sizeof ports);
+        break;
+    }
+    case DIE:
+        _exit(0);
+    default:
+        break;
+    }
+    reply(c->lease, DONE, 0, request->header.nlmsg_seq, 0, &quiet, 4);
+}
+
+static void read_lease(const struct client *clients, struct client *c)
+{
+    _Alignas(8) char buffer[512], space[CMSG_SPACE(sizeof(int))];
+    struct iovec iov = { buffer, sizeof buffer };
+    struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof space };
+    int passed = -1;
+    if (recvmsg(c->lease, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) <= 0) {
+        if (c->end >= 0)
+            close(c->end);
+        close(c->lease);
+        counted.leases--;
+        *c = (struct client){ .lease = -1, .end = -1 };
+        return;
+    }
+    struct cmsghdr *rights = CMSG_FIRSTHDR(&message);
+    if (rights)
+        memcpy(&passed, CMSG_DATA(rights), sizeof passed);
+    control(clients, c, (const struct nlmsghdr *)buffer, passed);
+}
+
+/* Ends of leases come before requests of the same round: what a client did first is seen first. */
+static void serve(int listener)
+{
+    static struct client clients[MAX_CLIENTS];
+    for (int i = 0; i < MAX_CLIENTS; i++)
+        clients[i] = (struct client){ .lease = -1, .end = -1 };
+    for (;;) {
+        struct pollfd set[1 + 2 * MAX_CLIENTS];
+        set[0] = (struct pollfd){ .fd = listener, .events = POLLIN };
+        for (int i = 0; i < MAX_CLIENTS; i++) {
+            set[1 + 2 * i] = (struct pollfd){ .fd = clients[i].lease, .events = POLLIN };
+            set[2 + 2 * i] = (struct pollfd){ .fd = clients[i].end, .events = (short)(POLLIN | (clients[i].parts ? POLLOUT : 0)) };
+        }
+        if (poll(set, 1 + 2 * MAX_CLIENTS, 20000) <= 0)
+            _exit(3);       /* nobody needs us any more */
+        if (set[0].revents) {
+            int lease = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+            for (int i = 0; i < MAX_CLIENTS && lease >= 0; i++)
+                if (clients[i].lease < 0) {
+                    clients[i] = (struct client){ .lease = lease, .end = -1 };
+                    counted.leases++;
+                    lease = -1;
+                }
+        }
+        for (int i = 0; i < MAX_CLIENTS; i++)
+            if (set[1 + 2 * i].revents && clients[i].lease >= 0 && set[1 + 2 * i].fd == clients[i].lease)
+                read_lease(clients, &clients[i]);
+        for (int i = 0; i < MAX_CLIENTS; i++) {
+            struct client *c = &clients[i];
+            union { struct request request; char bytes[8192]; } buffer;
+            if (set[2 + 2 * i].revents & POLLIN && c->end >= 0 && set[2 + 2 * i].fd == c->end &&
+                recv(c->end, &buffer, sizeof buffer, MSG_DONTWAIT) >= (ssize_t)sizeof(struct nlmsghdr))
+                handle(clients, c, &buffer.request);
+            else if (set[2 + 2 * i].revents & POLLOUT)
+                continue_dump(c);
+        }
+    }
+}
+
+void start_server(void)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
+    memcpy(address.sun_path + 1, path + 1, strlen(path) - 1);     /* abstract: nothing is left behind */
+    int listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    CHECK(listener >= 0 && bind(listener, (struct sockaddr *)&address, length) == 0 && listen(listener, 64) == 0);
+    server = fork();
+    CHECK(server >= 0);
+    if (server == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        serve(listener);
+    }
+    close(listener);
+}
+
+void stop_server(void)
+{
+    kill(server, SIGKILL);
+    waitpid(server, NULL, 0);
+}

@@ -1,0 +1,126 @@
+/* The data plane dies, and another one comes. */
+#include "harness.h"
+#include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <linux/xfrm.h>
+
+static void data_plane_dies_and_returns(void)
+{
+    int events = open_bound(1 << (XFRMNLGRP_ACQUIRE - 1)), requests = open_bound(0), third = open_bound(0);
+    for (int round = 0; round < 3; round++) {
+        stop_server();
+        CHECK(!has_input(events) && !has_input(requests));          /* no end-of-file to spin on */
+        CHECK(recv(events, &(char[10]){ 0 }, 10, MSG_DONTWAIT) == -1 && errno == EAGAIN);
+        CHECK(ask(requests, ECHO, 0, 1) == -1 && errno == ECONNREFUSED);
+        CHECK(ask(requests, ECHO, 0, 2) == -1 && errno == ECONNREFUSED);
+        CHECK(socket(AF_NETLINK, SOCK_RAW, NETLINK_XFRM) == -1 && errno == EPROTONOSUPPORT);
+        start_server();
+        echo(requests, 3);
+        CHECK(counter(requests, 0) == 3 && counter(requests, 1) == 3);     /* all three sockets; none of the lost requests */
+        CHECK(ask(requests, NOTIFY, XFRMNLGRP_ACQUIRE, 9) > 0 && has_input(events));
+        CHECK(recv(events, &(char[100]){ 0 }, 100, 0) == 20);
+        echo(third, 4);
+    }
+}
+
+static void data_plane_dies_in_a_request(void)
+{
+    int fd = open_bound(0);
+    CHECK(ask(fd, DIE, 0, 1) == -1 && errno == ECONNREFUSED);
+    CHECK(ask(fd, ECHO, 0, 1) == -1 && errno == ECONNREFUSED);
+    waitpid(server, NULL, 0);
+    start_server();
+    echo(fd, 2);
+    CHECK(counter(fd, 1) == 2);
+}
+
+static void *receive_rest(void *argument)
+{
+    _Alignas(8) char buffer[8192];
+    ssize_t length;
+    while ((length = recvfrom(*(int *)argument, buffer, sizeof buffer, 0, NULL, NULL)) > 0)
+        ;
+    return (void *)(intptr_t)(length < 0 ? errno : 0);
+}
+
+static void blocked_receiver_learns_of_the_end(void)
+{
+    int fd = open_bound(0);
+    pthread_t receiver;
+    void *result;
+    CHECK(ask(fd, DUMP, 3, 1) > 0);
+    CHECK(pthread_create(&receiver, NULL, receive_rest, &fd) == 0);
+    usleep(20000);
+    stop_server();
+    CHECK(pthread_join(receiver, &result) == 0 && (intptr_t)result == ECONNREFUSED);
+    start_server();
+    echo(fd, 2);
+}
+
+static void subscriber_that_never_sends_comes_back(void)
+{
+    int events = open_bound(1);
+    pthread_t receiver;
+    CHECK(pthread_create(&receiver, NULL, wait_for_input, &events) == 0);
+    usleep(20000);
+    stop_server();
+    usleep(20000);
+    start_server();
+    pid_t child = fork();
+    if (child == 0) {               /* requests of another process, so that nothing but the receive itself attaches */
+        close(events);
+        for (int fd = open_bound(0);; usleep(20000))
+            CHECK(ask(fd, NOTIFY, 1, 1) > 0);
+    }
+    CHECK(pthread_join(receiver, NULL) == 0);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+}
+
+static void on_signal(int number)
+{
+    (void)number;
+}
+
+static void signal_interrupts_a_blocked_receive(void)
+{
+    int fd = open_bound(1);
+    struct sigaction action = { .sa_handler = on_signal };
+    CHECK(sigaction(SIGUSR1, &action, NULL) == 0);
+    pid_t parent = getpid(), child = fork();
+    if (child == 0)
+        for (;; usleep(5000))
+            kill(parent, SIGUSR1);
+    CHECK(recvfrom(fd, &(char[10]){ 0 }, 10, 0, NULL, NULL) == -1 && errno == EINTR);
+    for (uint32_t i = 0; i < 200; i++)
+        echo(fd, i);                /* a request is not interrupted, as in the kernel */
+    kill(child, SIGKILL);
+    while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+        ;
+}
+
+static void forked_process_and_restart(void)
+{
+    int fd = open_bound(1), go[2], status;
+    CHECK(pipe(go) == 0);
+    pid_t child = fork();
+    if (child == 0) {
+        char c;
+        CHECK(read(go[0], &c, 1) == 1);
+        echo(fd, 1);            /* a pair of its own from here on */
+        CHECK(ask(fd, NOTIFY, 1, 5) > 0 && recv(fd, &(char[100]){ 0 }, 100, MSG_DONTWAIT) == 20);
+        _exit(0);
+    }
+    stop_server();
+    start_server();
+    echo(fd, 1);
+    CHECK(write(go[1], "x", 1) == 1);
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+    CHECK(has_input(fd) && recv(fd, &(char[100]){ 0 }, 100, 0) == 20 && !has_input(fd));
+}
+
+const struct test restart_tests[] = {
+    TEST(data_plane_dies_and_returns), TEST(data_plane_dies_in_a_request), TEST(blocked_receiver_learns_of_the_end),
+    TEST(subscriber_that_never_sends_comes_back), TEST(signal_interrupts_a_blocked_receive), TEST(forked_process_and_restart), { 0 },
+};

@@ -1,0 +1,69 @@
+/* The watch of an IKE daemon: a thread that hands everything over to the next data plane, for a program that may not speak for long. */
+#include "espalier-xfrm.h"
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <linux/xfrm.h>
+
+enum {
+    WATCH_MS = 100,             /* how often it looks for a data plane that is back */
+};
+
+static pid_t watched;           /* the process whose watch runs */
+
+/* Waits for the end of the data plane, hands everything over to the next one, gives it the policies, and asks it for every SA. */
+static void *watch(void *connection)
+{
+    int fd = (int)(intptr_t)connection, lease;
+    for (;;) {
+        struct pollfd waiting = { .fd = fd, .events = POLLRDHUP };
+        if (poll(&waiting, 1, -1) <= 0)
+            continue;
+        do
+            poll(NULL, 0, WATCH_MS);
+        while ((lease = connect_control()) < 0);
+        real_dup3()(lease, fd, O_CLOEXEC);
+        discard(lease);
+        int cancel_state = take_turn();
+        revive_all();
+        repeat_remembered(fd);
+        end_turn(cancel_state);
+    }
+    return NULL;
+}
+
+/* Starts the watch of this process. It is not the program's thread: it takes no signals. Where it cannot start, the next SA or policy tries it again. In turn. */
+static void start_watch(void)
+{
+    int lease = connect_control(), fd = lease < 0 ? -1 : hide(&sockets[0], lease);
+    pthread_t thread;
+    sigset_t all, before;
+    if (fd < 0)
+        return;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    if (pthread_create(&thread, NULL, watch, (void *)(intptr_t)fd) == 0) {
+        pthread_detach(thread);
+        watched = getpid();
+    } else {
+        set_entry(fd, 0);
+        discard(fd);
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static bool is_subscribed(enum xfrm_nlgroups group)
+{
+    for (int i = 1; i < MAX_SOCKETS; i++)
+        if (sockets[i].descriptors > 0 && sockets[i].groups & UINT32_C(1) << (group - 1))
+            return true;
+    return false;
+}
+
+/* In turn. */
+void note(const struct nlmsghdr *message)
+{
+    bool association = note_association(message), policy = note_policy(message);
+    if ((association || policy) && watched != getpid() && is_subscribed(XFRMNLGRP_EXPIRE))
+        start_watch();
+}
