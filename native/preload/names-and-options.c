@@ -70,6 +70,8 @@ EXPORT int getsockname(int fd, __SOCKADDR_ARG address, socklen_t *restrict lengt
 {
     if (!is_ours(fd))
         return real_getsockname()(fd, address, length);
+    if (!address.__sockaddr__ || !length)
+        return fail(EFAULT);
     give_name(address.__sockaddr__, length, *length, socket_of(fd)->port, socket_of(fd)->groups);
     return 0;
 }

@@ -3,6 +3,7 @@
  *
  *   ECHO   the request's payload back        DUMP   `count` parts of 4,000 bytes, then NLMSG_DONE      QUIET  nothing
  *   COUNT  attachments, requests, leases     NOTIFY a datagram to every subscriber of group `count`    DIE    ends without an answer
+ *   LOSE   NLMSG_OVERRUN to every subscriber of group `count`, as where notifications were lost
  *   PORTS  ENCAP registrations on the lease of the asker: how many, the family and port of the last one
  *
  * On a connection without ATTACH, GETSA: it knows no SA, and says EXPIRE to every subscriber; UPDPOLICY: it says so to every

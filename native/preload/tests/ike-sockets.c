@@ -44,7 +44,7 @@ static int udp_port(int fd)
 {
     struct sockaddr_in name;
     socklen_t length = sizeof name;
-    CHECK(getsockname(fd, (struct sockaddr *)&name, &length) == 0 || length > 0);
+    CHECK(getsockname(fd, (struct sockaddr *)&name, &length) == 0);
     return ntohs(name.sin_port);
 }
 

@@ -31,7 +31,7 @@ static void threads(void)
     CHECK(counter(shared, 2) == leases && hidden((int[8]){ 0 }, 8) == 2);
 }
 
-static int raced[1];
+static int raced;
 
 static void *race(void *argument)
 {
@@ -40,7 +40,7 @@ static void *race(void *argument)
         if (state & 0x8000)
             close(300 + number);
         else if (state & 0x4000)
-            dup2(raced[0], 300 + number);
+            dup2(raced, 300 + number);
         else
             dup2(other, 300 + number);
         ask(300 + number, QUIET, 0, i);
@@ -52,8 +52,8 @@ static void *race(void *argument)
 static void racing_threads(void)
 {
     pthread_t running[4];
-    raced[0] = open_bound(0);
-    uint32_t leases = counter(raced[0], 2);
+    raced = open_bound(0);
+    uint32_t leases = counter(raced, 2);
     struct stat before, after;
     CHECK(fstat(0, &before) == 0);
     for (uintptr_t i = 0; i < 4; i++)
@@ -62,8 +62,8 @@ static void racing_threads(void)
         CHECK(pthread_join(running[i], NULL) == 0);
     for (int i = 300; i < 304; i++)
         close(i);
-    echo(raced[0], 1);
-    CHECK(counter(raced[0], 2) == leases && hidden((int[8]){ 0 }, 8) == 2);
+    echo(raced, 1);
+    CHECK(counter(raced, 2) == leases && hidden((int[8]){ 0 }, 8) == 2);
     CHECK(fstat(0, &after) == 0 && after.st_ino == before.st_ino);
 }
 
