@@ -53,7 +53,8 @@ internal static unsafe class ErrorQueue
         }
     }
 
-    private static bool TryDescribe(msghdr* header, int length, out OuterError error)
+    /// <summary>Reads what came with a message: false where that is not about an error.</summary>
+    internal static bool TryDescribe(msghdr* header, int length, out OuterError error)
     {
         sock_extended_err* extended = null;
         InternetAddress offender = default;

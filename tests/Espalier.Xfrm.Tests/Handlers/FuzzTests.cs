@@ -13,8 +13,8 @@ public sealed class FuzzTests
     public void Handle_RandomBytes_ChangesNothing()
     {
         using var service = new ServiceHarness();
-        Fill(service);
-        byte[] before = State(service);
+        RequestSamples.Fill(service);
+        byte[] before = RequestSamples.State(service);
         var random = new Random(1);
         for (int i = 0; i < 5_000; i++)
         {
@@ -36,9 +36,9 @@ public sealed class FuzzTests
     public void Handle_MutatedRequests_ChangesNothingUnlessItSaysSo()
     {
         using var service = new ServiceHarness();
-        Fill(service);
-        byte[] before = State(service);
-        var seeds = Seeds();
+        RequestSamples.Fill(service);
+        byte[] before = RequestSamples.State(service);
+        var seeds = RequestSamples.All();
         var random = new Random(2);
         for (int i = 0; i < 12_000; i++)
         {
@@ -51,9 +51,9 @@ public sealed class FuzzTests
     public void Handle_EveryTruncation_ChangesNothingUnlessItSaysSo()
     {
         using var service = new ServiceHarness();
-        Fill(service);
-        byte[] before = State(service);
-        foreach (byte[] seed in Seeds())
+        RequestSamples.Fill(service);
+        byte[] before = RequestSamples.State(service);
+        foreach (byte[] seed in RequestSamples.All())
         {
             for (int length = 0; length < seed.Length; length++)
             {
@@ -74,7 +74,7 @@ public sealed class FuzzTests
         var answers = Parsed.All(service.Handle(datagram));
         bool maySucceed = answers.Count == 0 || answers.Any(answer => answer.Type != Netlink.Error || answer.Errno == 0);
         Assert.Equal(copy, datagram);
-        byte[] after = State(service);
+        byte[] after = RequestSamples.State(service);
         if (!maySucceed)
         {
             Assert.Equal(Convert.ToHexString(before), Convert.ToHexString(after));
@@ -83,8 +83,8 @@ public sealed class FuzzTests
         {
             service.Handle(Request.Of(XfrmMessage.FlushSa, (ref XfrmUserSaFlush flush) => flush.Protocol = 0));
             service.Handle(Request.Bare(XfrmMessage.FlushPolicy));
-            Fill(service);
-            after = State(service);
+            RequestSamples.Fill(service);
+            after = RequestSamples.State(service);
         }
 
         before = after;
@@ -126,58 +126,4 @@ public sealed class FuzzTests
 
         return datagram;
     }
-
-    private static void Fill(ServiceHarness service)
-    {
-        service.Expect(Request.NewSa(spi: 0x1000));
-        service.Expect(Request.NewSa(spi: 0x1001).WithReplayEsn(new XfrmReplayStateEsn { BitmapLength = 4, ReplayWindow = 128 }, 0, 0, 0, 0));
-        service.Expect(Request.AllocSpi(0x1002, 0x1002));
-        service.Expect(Request.NewPolicy().With(XfrmAttribute.Template, Request.Template()));
-        service.Expect(Request.NewPolicy(direction: 0).With(XfrmAttribute.Template, Request.Template("192.0.2.2", "192.0.2.1")));
-    }
-
-    private static byte[] State(ServiceHarness service)
-    {
-        var all = new List<byte>();
-        foreach (byte[] request in (byte[][])[Request.Bare(XfrmMessage.GetSa, Netlink.Request | Netlink.Dump), Request.Bare(XfrmMessage.GetPolicy, Netlink.Request | Netlink.Dump)])
-        {
-            foreach (byte[] reply in service.Handle(request))
-            {
-                all.AddRange(reply);
-            }
-        }
-
-        return [.. all];
-    }
-
-    private static byte[][] Seeds() =>
-    [
-        Request.NewSa(spi: 0x2000),
-        Request.NewSa(spi: 0x1002, type: XfrmMessage.UpdateSa),
-        Request.NewSa(spi: 0x1000, type: XfrmMessage.UpdateSa),
-        Request.NewSa(spi: 0x2001, aead: false, change: (ref XfrmUserSaInfo info) => info.Flags = 128)
-            .WithAlgorithm(XfrmAttribute.AlgorithmEncryption, "cbc(aes)", Request.Key(16))
-            .WithAlgorithm(XfrmAttribute.AlgorithmAuthenticationTruncated, "hmac(sha256)", Request.Key(32), 128)
-            .WithReplayEsn(new XfrmReplayStateEsn { BitmapLength = 4, ReplayWindow = 128 }, 0, 0, 0, 0)
-            .With(XfrmAttribute.Encapsulation, new XfrmEncapsulationTemplate { Type = 2, SourcePort = 1, DestinationPort = 2 })
-            .With(XfrmAttribute.TfcPadding, 100u),
-        Request.SaId(XfrmMessage.DeleteSa),
-        Request.SaId(XfrmMessage.GetSa),
-        Request.AllocSpi(0x3000, 0x3fff),
-        Request.Of(XfrmMessage.FlushSa, (ref XfrmUserSaFlush flush) => flush.Protocol = 51),
-        Request.NewPolicy("10.9.0.0/16").With(XfrmAttribute.Template, Request.Template()),
-        Request.NewPolicy(type: XfrmMessage.UpdatePolicy).With(XfrmAttribute.Template, Request.Template(reqId: 2)),
-        Request.PolicyId(XfrmMessage.DeletePolicy),
-        Request.PolicyId(XfrmMessage.GetPolicy),
-        Request.PolicyId(XfrmMessage.Migrate).WithBytes(XfrmAttribute.Migrate, new byte[76]),
-        Request.Of(XfrmMessage.Expire, (ref XfrmUserExpire expire) => Request.FillSa(ref expire.State, "192.0.2.1", "192.0.2.2", 0x1001)),
-        Request.Of(XfrmMessage.PolicyExpire, (ref XfrmUserPolicyExpire expire) => expire.Policy.Index = 1),
-        Request.Of(XfrmMessage.NewAsyncEvent, (ref XfrmAsyncEventId id) => id.Id.Family = 2, Request.Ack | Netlink.Replace)
-            .WithReplayEsn(new XfrmReplayStateEsn { BitmapLength = 4, ReplayWindow = 128 }, 0, 0, 0, 0),
-        Request.Of(XfrmMessage.GetAsyncEvent, (ref XfrmAsyncEventId id) => id.Id.Family = 2),
-        Request.Of(XfrmMessage.SetDefault, (ref XfrmUserPolicyDefault value) => value.In = 3),
-        Request.Of(XfrmMessage.GetSpdInfo, (ref uint _) => { }),
-        Request.Bare(XfrmMessage.GetSa, Netlink.Request | Netlink.Dump).WithBytes(XfrmAttribute.AddressFilter, new byte[36]),
-        [.. Request.SaId(XfrmMessage.GetSa).Bytes(), .. Request.PolicyId(XfrmMessage.GetPolicy).Bytes()],
-    ];
 }
