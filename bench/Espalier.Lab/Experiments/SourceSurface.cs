@@ -51,11 +51,22 @@ internal static partial class SourceSurface
         string[] packages = [.. Directory.EnumerateFiles(Path.Combine(Published.Root, "src"), "*.csproj", SearchOption.AllDirectories)
             .SelectMany(file => Package().Matches(File.ReadAllText(file)).Select(match => match.Groups[1].Value)).Distinct().Order()];
         trial.Record("packages compiled in", "1", packages.Length, ("names", string.Join(' ', packages)), ("besides", "the .NET runtime"));
-        trial.Record(Targets, "1", 0, ("names", ""));
-        trial.Record(Hours, "h", 0, ("why", "no coverage-guided fuzzing has been done; the property tests draw random cases instead"));
+        Fuzzing(trial, FuzzingRecord.Read(File.ReadAllText(Path.Combine(Published.Root, FuzzingRecord.Document))));
         var (tests, cases) = PropertyTests();
         trial.Record("property tests", "1", tests, ("method", "calls of CsCheck's Sample in tests/"));
         trial.Record("random cases a run of the tests draws", "1", cases, ("method", $"their iter arguments, {CasesByDefault} where there is none"));
+    }
+
+    private static void Fuzzing(Trial trial, FuzzingRecord[] all)
+    {
+        FuzzingRecord[] esp = [.. all.Where(record => record.MeetsEsp)];
+        trial.Record("fuzz targets in all", "1", all.Length, ("names", Names(all)));
+        trial.Record(Targets, "1", esp.Length, ("names", Names(esp)), ("method", "targets of tests/Espalier.Fuzz that give ESP packets, or what quotes them, to the code that meets them"));
+        trial.Record(
+            Hours, "h", esp.Sum(record => record.Hours), ("method", $"sum of the runs of these targets below afl-fuzz, instrumented by SharpFuzz, on one core; from the table of {FuzzingRecord.Document}"),
+            ("executions", esp.Sum(record => record.Executions)), ("findings", esp.Sum(record => record.Findings)));
+
+        static string Names(FuzzingRecord[] records) => string.Join(' ', records.Select(record => record.Target));
     }
 
     private static (int Tests, long Cases) PropertyTests()

@@ -84,7 +84,7 @@ internal static class Verdicts
                 $" {Value(f, Theirs, "surface", "fuzz targets of the ESP code") ?? 0:0} of {Value(f, Theirs, "surface", "fuzz targets in all") ?? 0:0} fuzz targets reach the ESP code."
             : "";
         string ours = Value(f, "espalier", "surface", "shared libraries") is { } own
-            ? $" Espalier maps {own:0} and {Number(Value(f, "espalier", "surface", "code mapped") ?? 0)} MB, is {Sum(f, "espalier", "source lines, "):N0} lines, and was fuzzed for {Value(f, "espalier", "surface", "fuzzing hours of the ESP code") ?? 0:0} hours." : "";
+            ? $" Espalier maps {own:0} and {Number(Value(f, "espalier", "surface", "code mapped") ?? 0)} MB, is {Sum(f, "espalier", "source lines, "):N0} lines, and was fuzzed for {Value(f, "espalier", "surface", "fuzzing hours of the ESP code") ?? 0:0.##} hours." : "";
         return new("a matter of judgement", $"charon with libipsec maps {theirs:0} shared libraries and {Number(Value(f, Theirs, "surface", "code mapped") ?? 0)} MB of code.{lines}{ours}");
     }
 
