@@ -269,7 +269,7 @@ internal sealed class OutboundPipeline
             }
 
             _pending.Clear();
-            int whole = Math.Min(IOuterSocket.LargestMessage / _largestFrame, _pool.SlotsPerBatch);
+            int whole = Math.Clamp(IOuterSocket.LargestMessage / _largestFrame, 1, _pool.SlotsPerBatch);
             SegmentsAtOnce = _pool.SlotsPerBatch / whole * whole;
             _largestFrame = 0;
         }
