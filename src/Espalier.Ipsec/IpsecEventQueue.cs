@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Espalier.Ipsec;
 
 /// <summary>
@@ -38,6 +40,14 @@ public sealed class IpsecEventQueue
     /// Must not block or freeze the database.
     /// </summary>
     public Action? Signal { get; set; }
+
+    /// <summary>
+    /// Posts an event that is about an SA and nothing else; false if it is lost. Not inlined: the way of each packet has a place for such an event, and would
+    /// have to clear it.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    public bool TryPost(IpsecEventKind kind, Sad.SecurityAssociation association) =>
+        TryPost(new IpsecEvent(kind, association, null, default, default, 0, 0));
 
     /// <summary>Posts an event; false if it is lost.</summary>
     public bool TryPost(in IpsecEvent value)

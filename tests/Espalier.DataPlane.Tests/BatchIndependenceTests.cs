@@ -31,16 +31,23 @@ public sealed class BatchIndependenceTests
         Gen.Select(Gen.UInt[1, 40], Gen.UInt[1, 60]).Select(
             (soft, hard) => LifetimeLimits.None with { SoftPackets = Math.Min(soft, hard), HardPackets = hard });
 
+    // What the TUN's packets were given in a row: nothing, what the SAs need, more, or too little.
+    private static readonly Gen<FrameSpacing> AnySpacing = Gen.OneOf(
+        Gen.Const(FrameSpacing.None), Gen.Const(new FrameSpacing(16, 2, 4, 16)),
+        Gen.Select(Gen.Int[0, 64], Gen.Int[0, 4], Gen.Int[0, 5], Gen.Int[0, 40]).Select(
+            static (before, trailer, alignment, behind) => new FrameSpacing(before, trailer, 1 << alignment, behind)));
+
     [Fact]
     public void Pipelines_PacketsInBatches_DecideAsOneByOne() =>
         Gen.Select(AnyPacket, Gen.Int[1, 6]).Array[1, 25].Select(
             static runs => runs.SelectMany(static run => Enumerable.Repeat(run.Item1, run.Item2)).ToArray())
-        .Select(AnyLimits, AnyLimits, Gen.Bool, Gen.Byte.Array[0, 200]).Sample(
-            static (packets, first, second, hasSpare, outerTrafficClasses) =>
+        .Select(AnyLimits, AnyLimits, Gen.Bool, Gen.Byte.Array[0, 200], AnySpacing).Sample(
+            static (packets, first, second, hasSpare, outerTrafficClasses, spacing) =>
             {
                 using var together = Create(first, second, hasSpare);
                 using var alone = Create(first, second, hasSpare);
 
+                together.Left.Spacing = spacing;
                 together.Left.SendFromTun(packets);
                 foreach (byte[] packet in packets)
                 {

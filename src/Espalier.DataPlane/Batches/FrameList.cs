@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Espalier.Ipsec;
 using Espalier.Ipsec.Esp;
 using Espalier.Ipsec.Sad;
@@ -27,6 +28,7 @@ internal sealed class FrameList(int capacity)
     public ReadOnlySpan<int> Slots => _slots.AsSpan(0, Count);
 
     /// <summary>Adds one; there is an entry for every slot of a batch.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Add(in EspFrame frame, SecurityAssociation association, int slot)
     {
         _frames[Count] = frame;

@@ -6,6 +6,7 @@ using Espalier.Io.Batches;
 using Espalier.Ipsec;
 using Espalier.Ipsec.Esp;
 using Espalier.Ipsec.Sad;
+using Espalier.Wire.Addresses;
 
 namespace Espalier.DataPlane.Inbound;
 
@@ -22,8 +23,7 @@ internal sealed class ArrivalStage(IpsecDatabase database, IPortRelay? relay, Wo
     private const byte Keepalive = 0xFF;
     private const int MessageTooLong = 90;
 
-    // What the SAD said of the packet before, in the same batch.
-    private SaIdentity _latestIdentity;
+    // The SA of the packet before, in the same batch.
     private SecurityAssociation? _latest;
 
     /// <summary>
@@ -99,12 +99,11 @@ internal sealed class ArrivalStage(IpsecDatabase database, IPortRelay? relay, Wo
         }
     }
 
-    private SecurityAssociation? Find(in SaIdentity identity)
+    private SecurityAssociation? Find(Spi spi, in InternetAddress destination)
     {
-        if (_latest is null || identity != _latestIdentity)
+        if (_latest is not { } latest || latest.Id.Spi != spi || latest.Id.Destination != destination)
         {
-            _latest = database.Sad.Find(identity);
-            _latestIdentity = identity;
+            _latest = database.Sad.Find(new SaIdentity(spi, destination));
         }
 
         return _latest;
@@ -143,7 +142,7 @@ internal sealed class ArrivalStage(IpsecDatabase database, IPortRelay? relay, Wo
             return DropReason.InboundReservedSpi;
         }
 
-        association = Find(new SaIdentity(spi, slot.Local));
+        association = Find(spi, slot.Local);
         if (association is null)
         {
             return DropReason.InboundUnknownSpi;
@@ -168,7 +167,7 @@ internal sealed class ArrivalStage(IpsecDatabase database, IPortRelay? relay, Wo
         var reason = EspDecapsulation.Check(association, esp, out sequence, out var notice);
         if (notice is { } kind)
         {
-            database.Events.TryPost(new IpsecEvent(kind, association, null, default, default, 0, 0));
+            database.Events.TryPost(kind, association);
         }
 
         return reason;

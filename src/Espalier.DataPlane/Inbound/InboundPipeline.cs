@@ -120,7 +120,7 @@ internal sealed class InboundPipeline
         var reason = EspDecapsulation.Commit(association, frame.Sequence, opened, _clock.UnixSeconds, out var inner, out var notice);
         if (notice is { } kind)
         {
-            _database.Events.TryPost(new IpsecEvent(kind, association, null, default, default, 0, 0));
+            _database.Events.TryPost(kind, association);
         }
 
         // A dummy packet and one with a bad trailer are authentic too, and say where the peer is. A replayed one says where an attacker is.

@@ -31,9 +31,9 @@ internal sealed class EncapsulationStage(IpsecDatabase database, BatchClock cloc
         out EspFrame frame)
     {
         ref var slot = ref batch[index];
-        int start = batch.SlotStart(index);
+        int start = batch.RoomStart(index, out int length);
         byte nextHeader = summary.Version == IpVersion.IPv6 ? IpProtocol.IPv6 : IpProtocol.IPv4;
-        var room = batch.Buffer.AsSpan(start, batch.SlotSize);
+        var room = batch.Buffer.AsSpan(start, length);
         int maxPayload = association.TfcPadding == 0 ? 0 : association.InnerMtu(pathMtu);
         IpsecEventKind? notice = null;
         var reason = numbersLater
@@ -42,7 +42,7 @@ internal sealed class EncapsulationStage(IpsecDatabase database, BatchClock cloc
                 association, room, slot.Offset - start, summary.TotalLength, nextHeader, maxPayload, clock.UnixSeconds, out frame, out notice);
         if (notice is { } kind)
         {
-            database.Events.TryPost(new IpsecEvent(kind, association, null, default, default, 0, 0));
+            database.Events.TryPost(kind, association);
         }
 
         if (reason != DropReason.None)

@@ -46,6 +46,7 @@ internal sealed class OutboundPipeline
     private readonly SealStage _seal;
     private readonly TransmitStage _transmit;
     private readonly FrameList _pending;
+    private readonly FrameRow _row = new();
     private Decision _latest;
     private int _largestFrame;
 
@@ -82,6 +83,9 @@ internal sealed class OutboundPipeline
     /// </summary>
     public int SegmentsAtOnce { get; private set; }
 
+    /// <summary>The room that packets of the next batch had best have around them.</summary>
+    public FrameSpacing Spacing => _row.Next;
+
     /// <summary>Handles the packets of a batch, each an IP packet at its slot's place. The slots are used up afterwards.</summary>
     public void Process(PacketBatch batch)
     {
@@ -98,6 +102,7 @@ internal sealed class OutboundPipeline
         }
 
         Flush(batch);
+        _row.Settle();
         _use.Settle(_clock.UnixSeconds);
 
         // Behind the gate policies and SAs may change.
@@ -148,6 +153,7 @@ internal sealed class OutboundPipeline
         if (_associations.Resolve(policy!, flow) is { } association)
         {
             _latest = new Decision(policy, association, association.Dying);
+            _row.Fit(batch, index, association);
             return Protect(batch, index, association, summary);
         }
 

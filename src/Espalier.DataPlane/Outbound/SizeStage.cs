@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Espalier.Ipsec.Sad;
 using Espalier.Wire.Addresses;
 using Espalier.Wire.Packets;
@@ -31,6 +32,7 @@ internal static class SizeStage
     /// <param name="summary">Its header.</param>
     /// <param name="pathMtu">Outer path MTU to the peer.</param>
     /// <param name="mtu">The largest inner packet that the sender should be told.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static SizeVerdict Decide(SecurityAssociation association, in PacketSummary summary, int pathMtu, out int mtu)
     {
         int payload = association.InnerMtu(pathMtu);

@@ -134,7 +134,7 @@ internal sealed class SpreadStage(IpsecDatabase database, BatchClock clock, SaCl
             frame.Result = EspEncapsulation.TryNumber(association, batch.Buffer, ref frame, clock.UnixSeconds, out var notice);
             if (notice is { } kind)
             {
-                database.Events.TryPost(new IpsecEvent(kind, association, null, default, default, 0, 0));
+                database.Events.TryPost(kind, association);
             }
 
             if (frame.Result == DropReason.None)

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Espalier.Ipsec.Sad;
 using Espalier.Wire.Addresses;
 using Espalier.Wire.Packets;
@@ -17,6 +18,7 @@ internal static class PathMtuRules
     private static ReadOnlySpan<ushort> Plateaus => [32000, 17914, 8166, 4352, 2002, 1492, 1006, 576];
 
     /// <summary>The outer path MTU to plan with: what was learnt, else the default.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static int Effective(SecurityAssociation association, int defaultMtu) =>
         association.PathMtu > 0 ? association.PathMtu : defaultMtu;
 

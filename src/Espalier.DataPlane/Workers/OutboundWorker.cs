@@ -60,6 +60,7 @@ internal sealed class OutboundWorker : Worker
         for (int i = 0; i < BatchesAtOnce && !IsStopping; i++)
         {
             batch.SegmentLimit = _pipeline.SegmentsAtOnce;
+            batch.Spacing = _pipeline.Spacing;
             int count = _tunnel.Receive(batch);
             _reads += batch.Reads;
             if (count > 0)

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Espalier.Ipsec.Spd;
 
 namespace Espalier.DataPlane.Workers;
@@ -13,6 +14,7 @@ internal sealed class PolicyUse(bool isShared)
     private ulong _bytes;
 
     /// <summary>One packet of <paramref name="length"/> bytes was decided by this policy.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Count(SecurityPolicy policy, int length, ulong nowUnixSeconds)
     {
         if (isShared)

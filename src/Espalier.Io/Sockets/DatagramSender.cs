@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
 using Espalier.Io.Batches;
 using Espalier.Io.Interop;
 using Espalier.Wire.Addresses;
@@ -8,7 +9,7 @@ namespace Espalier.Io.Sockets;
 /// <summary>
 /// Sends slots of a batch by as few sendmmsg as possible: one for each run of slots with the same DF bit, which is an option of the socket;
 /// source address and traffic class go with each packet as control messages. Slots in a row that differ only in their bytes, and of which only the
-/// last may be shorter, are one message that the kernel cuts (UDP_SEGMENT). Belongs to the sending thread.
+/// last may be shorter, are one message that the kernel cuts (UDP_SEGMENT); where they lie one right behind the other, one piece of it. Belongs to the sending thread.
 /// </summary>
 internal sealed unsafe class DatagramSender(SafeDescriptor descriptor, IpVersion version, bool isRaw, OuterSocketOptions options)
 {
@@ -22,8 +23,9 @@ internal sealed unsafe class DatagramSender(SafeDescriptor descriptor, IpVersion
     private readonly LinkLocalScopes _scopes = new();
     private readonly bool _asksToCut = options.Segmentation && !isRaw;
     private int[] _slotOf = [];
-    private int[] _firstVector = [];
+    private int[] _firstSlot = [];
     private int _messageCount;
+    private int _slotCount;
     private int _vectorCount;
     private int _segmentLength;
     private int _messageLength;
@@ -88,45 +90,64 @@ internal sealed unsafe class DatagramSender(SafeDescriptor descriptor, IpVersion
         if (count > _slotOf.Length)
         {
             _slotOf = new int[count];
-            _firstVector = new int[count];
+            _firstSlot = new int[count];
         }
 
         _messages.EnsureCapacity(count);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void Add(PacketBatch batch, int index, byte* buffer)
     {
         ref var slot = ref batch[index];
-        int vector = _vectorCount++;
-        _slotOf[vector] = index;
-        _messages.Vectors[vector].iov_base = buffer + slot.Offset;
-        _messages.Vectors[vector].iov_len = (nuint)slot.Length;
-        if (Segments && _messageCount > 0 && Continues(batch, in slot))
+        int position = _slotCount++;
+        _slotOf[position] = index;
+        if (Segments && _messageCount > 0 && Continues(batch, in slot, position))
         {
-            Extend(&_messages.Headers[_messageCount - 1].msg_hdr, slot.Length);
+            Extend(_messageCount - 1, position, buffer + slot.Offset, slot.Length);
             return;
         }
 
-        _firstVector[_messageCount] = vector;
+        _firstSlot[_messageCount] = position;
         _segmentLength = slot.Length;
         _messageLength = slot.Length;
-        Fill(&_messages.Headers[_messageCount++].msg_hdr, in slot, vector);
+        Point(_vectorCount, buffer + slot.Offset, slot.Length);
+        Fill(&_messages.Headers[_messageCount++].msg_hdr, in slot, _vectorCount++);
     }
 
+    private void Point(int vector, byte* start, int length) => _messages.Vectors[vector] = new iovec { iov_base = start, iov_len = (nuint)length };
+
+    /// <summary>How many slots a message has; the last one is still growing.</summary>
+    private int SlotsOf(int message) => (message + 1 < _messageCount ? _firstSlot[message + 1] : _slotCount) - _firstSlot[message];
+
     /// <summary>True where the slot can be one more segment of the last message.</summary>
-    private bool Continues(PacketBatch batch, in PacketSlot slot)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private bool Continues(PacketBatch batch, in PacketSlot slot, int position)
     {
-        int first = _firstVector[_messageCount - 1];
-        int count = _vectorCount - 1 - first;
+        int first = _firstSlot[_messageCount - 1];
+        int count = position - first;
         ref readonly var like = ref batch[_slotOf[first]];
         return _messageLength == count * _segmentLength && slot.Length <= _segmentLength && slot.Length > 0
             && count < LargestSegmentCount && _messageLength + slot.Length <= IOuterSocket.LargestMessage
             && slot.TrafficClass == like.TrafficClass && slot.RemotePort == like.RemotePort && slot.Remote == like.Remote && slot.Local == like.Local;
     }
 
-    private void Extend(msghdr* header, int length)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void Extend(int message, int position, byte* start, int length)
     {
-        if (++header->msg_iovlen == 2)
+        var header = &_messages.Headers[message].msg_hdr;
+        var last = _messages.Vectors + _vectorCount - 1;
+        if ((byte*)last->iov_base + last->iov_len == start)
+        {
+            last->iov_len += (nuint)length;
+        }
+        else
+        {
+            Point(_vectorCount++, start, length);
+            header->msg_iovlen++;
+        }
+
+        if (position == _firstSlot[message] + 1)
         {
             byte* at = (byte*)header->msg_control + header->msg_controllen;
             *(ushort*)ControlMessages.Write(ref at, Ip.IPPROTO_UDP, Udp.UDP_SEGMENT, sizeof(ushort)) = (ushort)_segmentLength;
@@ -236,6 +257,7 @@ internal sealed unsafe class DatagramSender(SafeDescriptor descriptor, IpVersion
         }
 
         _messageCount = 0;
+        _slotCount = 0;
         _vectorCount = 0;
         return sent;
     }
@@ -244,8 +266,8 @@ internal sealed unsafe class DatagramSender(SafeDescriptor descriptor, IpVersion
 
     private int Sent(PacketBatch batch, int message)
     {
-        int count = (int)_messages.Headers[message].msg_hdr.msg_iovlen;
-        foreach (int slot in _slotOf.AsSpan(_firstVector[message], count))
+        int count = SlotsOf(message);
+        foreach (int slot in _slotOf.AsSpan(_firstSlot[message], count))
         {
             batch[slot].Error = 0;
         }
@@ -266,7 +288,7 @@ internal sealed unsafe class DatagramSender(SafeDescriptor descriptor, IpVersion
     private int Refused(PacketBatch batch, int message, int errno)
     {
         ref var header = ref _messages.Headers[message].msg_hdr;
-        var slots = _slotOf.AsSpan(_firstVector[message], (int)header.msg_iovlen);
+        var slots = _slotOf.AsSpan(_firstSlot[message], SlotsOf(message));
         if (slots.Length == 1 || IsFull(errno))
         {
             foreach (int slot in slots)
@@ -277,11 +299,14 @@ internal sealed unsafe class DatagramSender(SafeDescriptor descriptor, IpVersion
             return 0;
         }
 
+        // Its first vector is free now: the others of the call have theirs.
+        byte* start = (byte*)header.msg_iov->iov_base - batch[slots[0]].Offset;
         header.msg_iovlen = 1;
         header.msg_controllen -= (nuint)ControlMessages.Space(sizeof(ushort));
         int sent = 0;
-        for (int i = 0; i < slots.Length; i++, header.msg_iov++)
+        for (int i = 0; i < slots.Length; i++)
         {
+            *header.msg_iov = new iovec { iov_base = start + batch[slots[i]].Offset, iov_len = (nuint)batch[slots[i]].Length };
             int answer = SendOne(_messages.Headers + message);
             batch[slots[i]].Error = 0;
             sent++;

@@ -97,12 +97,10 @@ internal sealed unsafe class SuperPacketReader(SafeDescriptor descriptor)
     private static void Copy(PacketBatch batch, ReadOnlySpan<byte> packet)
     {
         int room = Room(batch);
-        int index = batch.Count++;
-        int offset = batch.SlotStart(index) + batch.Headroom;
         bool truncated = packet.Length > room;
         packet = truncated ? packet[..room] : packet;
-        packet.CopyTo(batch.Buffer.AsSpan(offset));
-        batch[index] = new PacketSlot { Offset = offset, Length = packet.Length, Truncated = truncated };
+        packet.CopyTo(batch.Buffer.AsSpan(batch.NextOffset(packet.Length)));
+        batch.Append(packet.Length, truncated);
     }
 
     private void WriteSegments(PacketBatch batch)
@@ -112,13 +110,13 @@ internal sealed unsafe class SuperPacketReader(SafeDescriptor descriptor)
         segmenter.Skip(_nextSegment);
         while (batch.Count < batch.SegmentLimit)
         {
-            int offset = batch.SlotStart(batch.Count) + batch.Headroom;
+            int offset = batch.NextOffset(segmenter.LargestLength);
             if (!segmenter.TryWriteNext(batch.Buffer.AsSpan(offset, Room(batch)), out int length))
             {
                 break;
             }
 
-            batch[batch.Count++] = new PacketSlot { Offset = offset, Length = length };
+            batch.Append(length);
             _nextSegment++;
         }
     }

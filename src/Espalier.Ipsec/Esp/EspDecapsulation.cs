@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
 using Espalier.Ipsec.Lifetimes;
 using Espalier.Ipsec.Sad;
 using Espalier.Wire.Addresses;
@@ -116,6 +117,7 @@ public static class EspDecapsulation
     }
 
     // As the kernel: a number that was never sent counts in no counter of the SA, though it is dropped for its sequence number.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static DropReason Judge(SecurityAssociation sa, ReplayVerdict verdict)
     {
         switch (verdict)
@@ -133,6 +135,7 @@ public static class EspDecapsulation
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static DropReason FindInner(ReadOnlySpan<byte> plaintext, int offset, out InnerPacket inner, out int used)
     {
         inner = default;
@@ -183,6 +186,7 @@ public static class EspDecapsulation
     }
 
     // RFC 4303 §2.4: a receiver should inspect the padding, which no algorithm here defines otherwise.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static bool IsPadding(ReadOnlySpan<byte> padding)
     {
         for (int i = 0; i < padding.Length; i++)
@@ -197,6 +201,7 @@ public static class EspDecapsulation
     }
 
     // RFC 4303 §2.7: the inner packet's own length says where TFC padding starts.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static int InnerLength(ReadOnlySpan<byte> payload, IpVersion version)
     {
         if (version == IpVersion.IPv4)

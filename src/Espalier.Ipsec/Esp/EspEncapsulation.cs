@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
 using Espalier.Ipsec.Lifetimes;
 using Espalier.Ipsec.Sad;
 
@@ -42,6 +43,7 @@ public static class EspEncapsulation
     /// The first half of <see cref="TryPrepare"/>: everything but the header. It reads the SA and changes nothing in it, so that the worker need not
     /// own it.
     /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static DropReason TryLayOut(
         SecurityAssociation sa, Span<byte> buffer, int innerOffset, int innerLength, byte nextHeader, int maxPayload, out EspFrame frame)
     {
@@ -75,6 +77,7 @@ public static class EspEncapsulation
     /// <param name="frame">Laid out; gets its number.</param>
     /// <param name="nowUnixSeconds">Time of the batch, Unix seconds.</param>
     /// <param name="notice">An event that the caller must post for this SA, also where a reason is returned.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static DropReason TryNumber(
         SecurityAssociation sa, Span<byte> buffer, ref EspFrame frame, ulong nowUnixSeconds, out IpsecEventKind? notice)
     {
@@ -101,10 +104,12 @@ public static class EspEncapsulation
         return DropReason.None;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static DropReason NotUsable(SecurityAssociation sa) =>
         sa.State == SaState.Valid && sa.Transform is not null ? DropReason.None
         : sa.State == SaState.Expired ? DropReason.OutboundSaExpired : DropReason.OutboundSaNotValid;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static int LongestEsp(SecurityAssociation sa)
     {
         // An IPv6 header is not counted in its payload length, an IPv4 header is in its total length.
@@ -127,10 +132,12 @@ public static class EspEncapsulation
 
     // RFC 4303 §2.1, §2.2: of the 64-bit number only the low half is sent.
     // Written as one word, because the transform reads it at once as one (associated data): two halves would have to reach the cache first.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void WriteHeader(Span<byte> header, Spi spi, ulong sequence) =>
         BinaryPrimitives.WriteUInt64BigEndian(header, ((ulong)spi.Value << 32) | (uint)sequence);
 
     // RFC 4303 §2.4: the padding is 1, 2, 3, …; TFC padding (§2.7) stands before it and is zero.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void WriteTrailer(Span<byte> trailer, int tfc, byte nextHeader)
     {
         trailer[..tfc].Clear();

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Espalier.Ipsec.Sad;
 
 namespace Espalier.Ipsec.Lifetimes;
@@ -12,6 +13,7 @@ internal static class LifetimeCheck
     /// <param name="sa">The SA, in its worker's batch; its state follows the verdict.</param>
     /// <param name="notice">The event to post, or null.</param>
     /// <returns>False if a hard limit is met: the packet must be dropped.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool Allows(SecurityAssociation sa, out IpsecEventKind? notice)
     {
         ref var usage = ref sa.Usage;
@@ -33,6 +35,7 @@ internal static class LifetimeCheck
         return true;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Count(SecurityAssociation sa, int bytes, ulong nowUnixSeconds)
     {
         ref var usage = ref sa.Usage;

@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 
 namespace Espalier.Ipsec.Sad;
 
@@ -182,6 +183,7 @@ public sealed class ReplayWindow
         Highest = extended ? highest : (uint)highest;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private ReplayVerdict CheckFull(ulong sequence)
     {
         if (sequence > Highest)
@@ -199,6 +201,7 @@ public sealed class ReplayWindow
             : IsMarked(sequence) ? ReplayVerdict.Replayed : ReplayVerdict.Acceptable;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void Advance(ulong sequence)
     {
         ulong from = Highest >> 6;

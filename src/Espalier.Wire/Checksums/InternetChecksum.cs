@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using Espalier.Wire.Addresses;
@@ -58,6 +59,7 @@ public static class InternetChecksum
     }
 
     /// <summary>What a 16-bit word, a number in host byte order, adds to a running sum.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong Word(ushort value) => BitConverter.IsLittleEndian ? BinaryPrimitives.ReverseEndianness(value) : value;
 
     /// <summary>
@@ -75,6 +77,7 @@ public static class InternetChecksum
     }
 
     /// <summary>Folds a running sum to 16 bits, not complemented. Over data that includes a right checksum it is 0xFFFF.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ushort Fold(ulong sum)
     {
         sum = (sum & 0xFFFF_FFFF) + (sum >> 32);
@@ -85,6 +88,7 @@ public static class InternetChecksum
     }
 
     /// <summary>The checksum of a running sum: folded and complemented.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ushort Finish(ulong sum) => (ushort)~Fold(sum);
 
     /// <summary>The checksum of <paramref name="data"/>, in which the checksum field is zero.</summary>

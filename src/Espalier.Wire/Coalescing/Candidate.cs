@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Espalier.Wire.Checksums;
 using Espalier.Wire.Packets;
@@ -96,6 +97,7 @@ internal struct Candidate
         InternetChecksum.Fold(
             InternetChecksum.Sum(packet.Slice(AddressOffset(Flow.IsIPv4), AddressLength(Flow.IsIPv4)), PseudoHeaderWords(transportLength)));
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private readonly ulong PseudoHeaderWords(int transportLength) =>
         InternetChecksum.Word((ushort)transportLength) + InternetChecksum.Word(Flow.Protocol);
 
@@ -103,6 +105,7 @@ internal struct Candidate
 
     private static int AddressLength(bool isIPv4) => isIPv4 ? 8 : 32;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void ReadTransport(ReadOnlySpan<byte> packet, byte protocol, bool isEligible)
     {
         var transport = packet[TransportOffset..];
@@ -136,6 +139,7 @@ internal struct Candidate
     }
 
     // tcp_gro_receive: SYN, RST and URG go on alone, so does what carries no data. So does CWR, which only the first segment of a super-packet can have.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void ReadTcp(ReadOnlySpan<byte> transport)
     {
         if (TcpSegment.TryParse(transport, out var segment))

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Espalier.Wire.Coalescing;
 
 /// <summary>The runs that may still grow, at most one of each flow. When it is full, the oldest run makes room (dev_gro_receive, gro_flush_oldest).</summary>
@@ -18,6 +20,7 @@ internal sealed class FlowTable
     public FlowTable() => Clear();
 
     /// <summary>The slot of the flow's run, or <see cref="None"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public int Find(in FlowKey key)
     {
         uint hash = key.Hash;

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
 using Espalier.Wire.Offload;
 using Espalier.Wire.Packets;
 
@@ -118,6 +119,7 @@ public sealed class PacketCoalescer
         return joined.Count;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void AddToFlow(ReadOnlySpan<byte> buffer, ReadOnlySpan<byte> packet, in Candidate candidate, int number)
     {
         int slot = _flows.Find(candidate.Flow);
@@ -166,6 +168,7 @@ public sealed class PacketCoalescer
         return Count++;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void Join(ref Run run, int slot, in Candidate candidate, ReadOnlySpan<byte> packet, int number)
     {
         _next[run.Last] = number;

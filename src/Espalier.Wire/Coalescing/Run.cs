@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
 using Espalier.Wire.Packets;
 
 namespace Espalier.Wire.Coalescing;
@@ -33,6 +34,7 @@ internal struct Run
     /// <summary>
     /// True where <paramref name="packet"/> continues this run by its headers; its checksum and the head's are not looked at. Both are of one flow.
     /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public bool Continues(ReadOnlySpan<byte> head, ReadOnlySpan<byte> packet, in Candidate candidate) =>
         candidate.HeaderLength == Head.HeaderLength && candidate.TransportOffset == Head.TransportOffset
         && candidate.PayloadLength <= Head.PayloadLength && Length + candidate.PayloadLength <= ushort.MaxValue
@@ -40,6 +42,7 @@ internal struct Run
         && (!Head.IsTcp || ContinuesTcp(head[Head.TransportOffset..], packet[Head.TransportOffset..]));
 
     // inet_gro_flush: TOS, TTL and DF equal; the identification one more each time or, with DF, where it has no meaning (RFC 6864 §4.1), always the same.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private bool ContinuesIPv4(ReadOnlySpan<byte> head, ReadOnlySpan<byte> packet)
     {
         if (head[1] != packet[1] || head[8] != packet[8] || head[6] != packet[6])
@@ -62,6 +65,7 @@ internal struct Run
         && head[IPv6Packet.FixedHeaderLength..Head.TransportOffset].SequenceEqual(packet[IPv6Packet.FixedHeaderLength..Head.TransportOffset]);
 
     // tcp_gro_receive: the next sequence number; acknowledgment, flags, window and options equal. The urgent pointer too, which the kernel lets go.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private readonly bool ContinuesTcp(ReadOnlySpan<byte> head, ReadOnlySpan<byte> segment)
     {
         // Data offset, reserved bits, flags and window are one word.

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Espalier.Wire.Addresses;
 
@@ -82,6 +83,7 @@ public sealed class FlowParser
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private bool ContinuesIPv4(ReadOnlySpan<byte> packet)
     {
         const byte VersionAndLength = 0x45;

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
 using Espalier.Wire.Checksums;
 using Espalier.Wire.Offload;
 using Espalier.Wire.Packets;
@@ -118,6 +119,7 @@ public ref struct PacketSegmenter
         return true;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private readonly void WriteNetworkHeader(Span<byte> segment)
     {
         if (!_super.IsIPv4)
@@ -134,6 +136,7 @@ public ref struct PacketSegmenter
     }
 
     // RFC 3168 §6.1.2: CWR goes with the first segment. ECE stays in each, as do the other flags.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private readonly void WriteTcpHeader(Span<byte> transport, ulong sum)
     {
         uint sequence = BinaryPrimitives.ReadUInt32BigEndian(transport[4..]) + (uint)_position;

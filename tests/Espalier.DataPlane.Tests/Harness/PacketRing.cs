@@ -28,7 +28,7 @@ internal sealed class PacketRing(int capacity, int slotSize = 10_240)
         return true;
     }
 
-    /// <summary>Fills a batch as a device does: each packet at its slot's headroom.</summary>
+    /// <summary>Fills a batch as a device does: each packet at its slot's headroom, or in a row where the batch has a spacing.</summary>
     public int Receive(PacketBatch batch)
     {
         batch.Clear();
@@ -36,11 +36,11 @@ internal sealed class PacketRing(int capacity, int slotSize = 10_240)
         while (batch.Count < batch.Capacity && Count > 0)
         {
             ref var waiting = ref _slots[_head];
-            int i = batch.Count++;
-            int offset = batch.SlotStart(i) + batch.Headroom;
+            int i = batch.Count;
             int length = Math.Min(waiting.Length, room);
-            _bytes.AsSpan(_head * slotSize, length).CopyTo(batch.Buffer.AsSpan(offset));
-            batch[i] = waiting with { Offset = offset, Length = length, Truncated = waiting.Truncated || length < waiting.Length };
+            _bytes.AsSpan(_head * slotSize, length).CopyTo(batch.Buffer.AsSpan(batch.NextOffset(length)));
+            batch.Append(length, waiting.Truncated || length < waiting.Length);
+            batch[i] = waiting with { Offset = batch[i].Offset, Length = length, Truncated = batch[i].Truncated, InRow = batch[i].InRow };
             _head = (_head + 1) % capacity;
             Count--;
         }

@@ -80,15 +80,24 @@ internal sealed class TestHost : IDisposable
 
     public InboundPipeline Inbound { get; }
 
+    /// <summary>The room that packets from the TUN are given around them in a row; null: what the pipeline asks for.</summary>
+    public FrameSpacing? Spacing { get; set; }
+
     /// <summary>Handles what waits in the TUN.</summary>
     public void RunOutbound()
     {
         var batch = Pool.Get();
-        while (Tunnel.Receive(batch) > 0)
+        do
         {
-            Outbound.Process(batch);
+            batch.Spacing = Spacing ?? Outbound.Spacing;
+            if (Tunnel.Receive(batch) > 0)
+            {
+                Outbound.Process(batch);
+            }
         }
+        while (batch.Count > 0);
 
+        batch.Spacing = FrameSpacing.None;
         Pool.Return(batch);
     }
 

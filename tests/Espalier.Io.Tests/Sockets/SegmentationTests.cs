@@ -81,13 +81,16 @@ public sealed class SegmentationTests : IDisposable
 
     // The kernel does not cut into what the interface cannot carry: each packet then has its own answer, as without.
     [Theory]
-    [MemberData(nameof(Peers))]
-    public void SegmentsLargerThanTheInterface_AreRefusedOrFragmentedOneByOne(string address)
+    [InlineData("10.77.0.2", false)]
+    [InlineData("10.77.0.2", true)]
+    [InlineData("fd77::2", false)]
+    [InlineData("fd77::2", true)]
+    public void SegmentsLargerThanTheInterface_AreRefusedOrFragmentedOneByOne(string address, bool inRow)
     {
         var to = InternetAddress.Parse(address);
         using var left = Open(_left, to.Version);
         using var right = Open(_right, to.Version);
-        var batch = NewBatch(Slots);
+        var batch = inRow ? NewRow(Slots) : NewBatch(Slots);
         Add(batch, Payload(2000), to, Port, dontFragment: true);
         Add(batch, Payload(2000), to, Port, dontFragment: true);
         Add(batch, Payload(50), to, Port, dontFragment: true);
@@ -102,8 +105,10 @@ public sealed class SegmentationTests : IDisposable
     }
 
     // SO_NO_CHECK makes the kernel refuse every message that it must cut (EINVAL): as on a way that cannot.
-    [Fact]
-    public void RefusedAtRunTime_EveryPacketArrives_AndTheKernelIsSoonNotAskedAgain()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void RefusedAtRunTime_EveryPacketArrives_AndTheKernelIsSoonNotAskedAgain(bool inRow)
     {
         using var left = Open(_left, IpVersion.IPv4);
         using var right = Open(_right, IpVersion.IPv4);
@@ -120,7 +125,7 @@ public sealed class SegmentationTests : IDisposable
 
         void AssertSendsAll(UdpEncapsulationSocket from, UdpEncapsulationSocket to)
         {
-            var batch = NewBatch(Slots);
+            var batch = inRow ? NewRow(Slots) : NewBatch(Slots);
             for (int i = 0; i < 10; i++)
             {
                 Add(batch, Payload(100, (byte)i), InternetAddress.Parse("10.77.0.2"), Port);
@@ -149,13 +154,19 @@ public sealed class SegmentationTests : IDisposable
     private static UdpEncapsulationSocket Open(NetworkNamespace where, IpVersion version, ushort port = Port) =>
         where.Run(() => UdpEncapsulationSocket.Open(Options(version, port)));
 
+    // Each in its slot, and in a row, where they are one piece of the message.
     private void AssertArrive(string address, int messages, int[] sizes)
+    {
+        AssertArrive(NewBatch(Slots), address, messages, sizes);
+        AssertArrive(NewRow(Slots), address, messages, sizes);
+    }
+
+    private void AssertArrive(PacketBatch batch, string address, int messages, int[] sizes)
     {
         // Any ports, because this is called again at once: a program that another test starts meanwhile holds a copy of a closed socket until its exec.
         var to = InternetAddress.Parse(address);
         using var left = Open(_left, to.Version, port: 0);
         using var right = Open(_right, to.Version, port: 0);
-        var batch = NewBatch(Slots);
         for (int i = 0; i < sizes.Length; i++)
         {
             Add(batch, Payload(sizes[i], (byte)(i + 1)), to, right.LocalPort, trafficClass: 2);

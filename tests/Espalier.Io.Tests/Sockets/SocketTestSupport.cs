@@ -13,12 +13,16 @@ internal static class SocketTestSupport
     /// <summary>A batch like the data plane's.</summary>
     internal static PacketBatch NewBatch(int slots = 32) => new(slots, 10_240, 128);
 
+    /// <summary>A batch in which what is added lies one right behind the other.</summary>
+    internal static PacketBatch NewRow(int slots = 32) => new(slots, 10_240, 128) { Spacing = new FrameSpacing(0, 0, 1, 0) };
+
     /// <summary>Appends a packet to the batch; returns its slot's index.</summary>
     internal static int Add(PacketBatch batch, ReadOnlySpan<byte> payload, InternetAddress remote, ushort port, InternetAddress local = default, byte trafficClass = 0, bool dontFragment = true)
     {
-        int index = batch.Count++;
-        int offset = batch.SlotStart(index) + batch.Headroom;
+        int index = batch.Count;
+        int offset = batch.NextOffset(payload.Length);
         payload.CopyTo(batch.Buffer.AsSpan(offset));
+        batch.Append(payload.Length);
         batch[index] = new PacketSlot
         {
             Offset = offset,

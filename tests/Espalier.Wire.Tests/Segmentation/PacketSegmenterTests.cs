@@ -1,5 +1,7 @@
+using System.Buffers.Binary;
 using CsCheck;
 using Espalier.Testing;
+using Espalier.Wire.Checksums;
 using Espalier.Wire.Offload;
 using Espalier.Wire.Segmentation;
 using Espalier.Wire.Tests.Offload;
@@ -137,12 +139,36 @@ public sealed class PacketSegmenterTests
             shape =>
             {
                 byte[] packet = shape.BuildPartial(0, out var header);
+                byte[] expected = shape.Build();
+
+                // skb_checksum_help: a computed 0 is all ones, in TCP too.
+                var field = expected.AsSpan(header.ChecksumStart + header.ChecksumOffset, 2);
+                if (field is [0, 0])
+                {
+                    field.Fill(0xFF);
+                }
+
                 Assert.True(PartialChecksum.TryComplete(packet, header));
-                PacketAssert.Equal(shape.Build(), packet);
+                PacketAssert.Equal(expected, packet);
                 Assert.True(PartialChecksum.TryComplete(packet, default));
-                PacketAssert.Equal(shape.Build(), packet);
+                PacketAssert.Equal(expected, packet);
             },
             iter: 5_000);
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void TryComplete_ComputedZero_IsAllOnes(bool isTcp)
+    {
+        // What is added to make the sum of all words 0xFFFF stands in the payload.
+        var shape = new PacketShape { IsTcp = isTcp, Payload = new byte[2] };
+        byte[] packet = shape.BuildPartial(0, out var header);
+        int field = header.ChecksumStart + header.ChecksumOffset;
+        BinaryPrimitives.WriteUInt16BigEndian(packet.AsSpan(packet.Length - 2), InternetChecksum.Compute(packet.AsSpan(header.ChecksumStart)));
+        Assert.Equal(0, InternetChecksum.Compute(packet.AsSpan(header.ChecksumStart)));
+        Assert.True(PartialChecksum.TryComplete(packet, header));
+        Assert.Equal(0xFFFF, BinaryPrimitives.ReadUInt16BigEndian(packet.AsSpan(field)));
+    }
 
     [Theory]
     [InlineData(0, 0, true)]
