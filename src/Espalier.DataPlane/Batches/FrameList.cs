@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using Espalier.Ipsec;
 using Espalier.Ipsec.Esp;
 using Espalier.Ipsec.Sad;
@@ -27,11 +26,12 @@ internal sealed class FrameList(int capacity)
     /// <summary>The slot of each frame.</summary>
     public ReadOnlySpan<int> Slots => _slots.AsSpan(0, Count);
 
-    /// <summary>Adds one; there is an entry for every slot of a batch.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public void Add(in EspFrame frame, SecurityAssociation association, int slot)
+    /// <summary>The frame to fill before <see cref="Add"/>; there is one for every slot of a batch. Filled where it stays: a copy would wait for its parts.</summary>
+    public ref EspFrame Next => ref _frames[Count];
+
+    /// <summary>Adds <see cref="Next"/>.</summary>
+    public void Add(SecurityAssociation association, int slot)
     {
-        _frames[Count] = frame;
         _associations[Count] = association;
         _slots[Count] = slot;
         Count++;

@@ -67,8 +67,8 @@ internal sealed class ArrivalStage(IpsecDatabase database, IPortRelay? relay, Wo
 
             if (reason == DropReason.None)
             {
-                var frame = new EspFrame { Offset = batch[i].Offset, Length = esp.Length, Sequence = sequence };
-                frames.Add(frame, association!, i);
+                frames.Next = new EspFrame { Offset = batch[i].Offset, Length = esp.Length, Sequence = sequence };
+                frames.Add(association!, i);
             }
             else
             {

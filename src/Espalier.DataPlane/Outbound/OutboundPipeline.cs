@@ -186,10 +186,11 @@ internal sealed class OutboundPipeline
             claims.Wait(association);
         }
 
-        var reason = _encapsulation.Prepare(association, batch, index, summary, pathMtu, mayFragmentOutside, out var frame);
+        ref var frame = ref _pending.Next;
+        var reason = _encapsulation.Prepare(association, batch, index, summary, pathMtu, mayFragmentOutside, out frame);
         if (reason == DropReason.None)
         {
-            _pending.Add(frame, association, index);
+            _pending.Add(association, index);
             _largestFrame = Math.Max(_largestFrame, frame.Length);
         }
 

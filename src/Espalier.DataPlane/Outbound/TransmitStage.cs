@@ -4,6 +4,7 @@ using Espalier.DataPlane.PathMtu;
 using Espalier.DataPlane.Sockets;
 using Espalier.Io.Batches;
 using Espalier.Ipsec;
+using Espalier.Ipsec.Esp;
 using Espalier.Ipsec.Sad;
 
 namespace Espalier.DataPlane.Outbound;
@@ -17,6 +18,7 @@ internal sealed class TransmitStage(
     int defaultPathMtu, int worker)
 {
     private const int MessageTooLong = 90;
+    private const int Several = -1;
 
     private readonly Way[] _wayOf = new Way[capacity];
     private readonly int[] _run = new int[capacity];
@@ -25,6 +27,14 @@ internal sealed class TransmitStage(
     /// <summary>Sends those of the frames <paramref name="start"/> to <paramref name="end"/> (not included) whose transform succeeded.</summary>
     public void Send(PacketBatch batch, FrameList pending, int start, int end)
     {
+        if (start < end && pending.EndOfRun(start) >= end && AreSealed(pending.Frames[start..end]) && Find(pending.Associations[start]) is { } only)
+        {
+            var all = pending.Slots[start..end];
+            only.Send(batch, all);
+            CountSent(batch, pending, only, all, start);
+            return;
+        }
+
         FindSockets(pending, start, end);
         for (int first = start; first < end; first++)
         {
@@ -44,18 +54,34 @@ internal sealed class TransmitStage(
                 }
             }
 
-            socket.Send(batch, _run.AsSpan(0, count));
-            CountSent(batch, pending, socket, count);
+            var run = _run.AsSpan(0, count);
+            socket.Send(batch, run);
+            CountSent(batch, pending, socket, run, Several);
         }
     }
+
+    private static bool AreSealed(ReadOnlySpan<EspFrame> frames)
+    {
+        foreach (ref readonly var frame in frames)
+        {
+            if (frame.Result != DropReason.None)
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
+    private IOuterSocket? Find(SecurityAssociation association) =>
+        sockets.Find(association.Source.Version, association.Encapsulation?.SourcePort ?? 0, worker);
 
     private void FindSockets(FrameList pending, int start, int end)
     {
         for (int run = start, next; run < end; run = next)
         {
             next = Math.Min(end, pending.EndOfRun(run));
-            var association = pending.Associations[run];
-            var socket = sockets.Find(association.Source.Version, association.Encapsulation?.SourcePort ?? 0, worker);
+            var socket = Find(pending.Associations[run]);
             for (int i = run; i < next; i++)
             {
                 bool isSealed = pending.Frames[i].Result == DropReason.None;
@@ -68,12 +94,13 @@ internal sealed class TransmitStage(
         }
     }
 
-    private void CountSent(PacketBatch batch, FrameList pending, IOuterSocket socket, int count)
+    // Their entries follow each other from `first` on, or are those of _entries.
+    private void CountSent(PacketBatch batch, FrameList pending, IOuterSocket socket, ReadOnlySpan<int> slots, int first)
     {
         long packets = 0, bytes = 0;
-        for (int i = 0; i < count; i++)
+        for (int i = 0; i < slots.Length; i++)
         {
-            ref readonly var slot = ref batch[_run[i]];
+            ref readonly var slot = ref batch[slots[i]];
             if (slot.Error == 0)
             {
                 packets++;
@@ -84,7 +111,7 @@ internal sealed class TransmitStage(
             counters.Drop(DropReason.OutboundSendFailure);
             if (slot.Error == MessageTooLong)
             {
-                LearnFromInterface(socket, pending.Associations[_entries[i]]);
+                LearnFromInterface(socket, pending.Associations[first == Several ? _entries[i] : first + i]);
             }
         }
 
