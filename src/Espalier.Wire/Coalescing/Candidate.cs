@@ -118,9 +118,15 @@ internal struct Candidate
         var addresses = MemoryMarshal.Cast<byte, ulong>(packet.Slice(AddressOffset(isIPv4), AddressLength(isIPv4)));
         uint ports = MemoryMarshal.Read<uint>(transport);
         HasFlow = true;
-        Flow = isIPv4
-            ? new FlowKey(addresses[0], 0, 0, 0, ports, protocol, true)
-            : new FlowKey(addresses[0], addresses[1], addresses[2], addresses[3], ports, protocol, false);
+        if (isIPv4)
+        {
+            Flow = new FlowKey(addresses[0], 0, 0, 0, ports, protocol, isIPv4: true);
+        }
+        else
+        {
+            Flow = new FlowKey(addresses[0], addresses[1], addresses[2], addresses[3], ports, protocol, isIPv4: false);
+        }
+
         if (!isEligible)
         {
             return;

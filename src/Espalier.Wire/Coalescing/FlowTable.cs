@@ -26,7 +26,7 @@ internal sealed class FlowTable
         uint hash = key.Hash;
         for (int slot = 0; slot < _hashes.Length; slot++)
         {
-            if (_hashes[slot] == hash && _runs[slot] != None && _keys[slot] == key)
+            if (_hashes[slot] == hash && _runs[slot] != None && _keys[slot].Is(key))
             {
                 return slot;
             }
