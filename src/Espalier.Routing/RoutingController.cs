@@ -96,9 +96,6 @@ public sealed partial class RoutingController : IDisposable
     /// <summary>Packets that the guard dropped. Runs nft, about 5 ms (60 ms with 10,000 policies).</summary>
     public GuardCounters ReadGuardCounters() => _guard?.ReadCounters() ?? default;
 
-    /// <summary>Packets that the kernel dropped because the TUN's queue was full.</summary>
-    public long ReadTunnelDrops() => (long)_netlink.GetLink(_tunnel.Index).TransmitDropped;
-
     /// <summary>
     /// Removes what an earlier run left, sets the TUN up, installs rules, settings and guard, and takes over what SPD and SAD hold.
     /// </summary>

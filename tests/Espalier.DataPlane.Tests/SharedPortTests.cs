@@ -228,7 +228,7 @@ public sealed class SharedPortTests
     public void Interfaces_BeyondTheBound_AreNoted()
     {
         using var host = new SharedPortHost();
-        var links = Enumerable.Range(1, 300).Select(i => new Io.Netlink.LinkInfo((uint)i + 1000, $"none{i}", 0, 1500, 0, 0, 0)).ToArray();
+        var links = Enumerable.Range(1, 300).Select(i => new Io.Netlink.LinkInfo((uint)i + 1000, $"none{i}", 0, 1500, 0)).ToArray();
         host.DataPlane.FollowInterfaces(links);
         Assert.Contains("44 interfaces", Assert.Single(host.DataPlane.SocketProblems), StringComparison.Ordinal);
 

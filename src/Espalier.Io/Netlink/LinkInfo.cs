@@ -1,7 +1,7 @@
 namespace Espalier.Io.Netlink;
 
-/// <summary>A network interface. <see cref="TransmitDropped"/> of a TUN counts the packets that its full queue refused.</summary>
-public readonly record struct LinkInfo(uint Index, string Name, uint Flags, int Mtu, int TransmitQueueLength, ulong TransmitDropped, ulong ReceiveDropped)
+/// <summary>A network interface: its IFF_* flags, its MTU in bytes, and the packets that its queue holds.</summary>
+public readonly record struct LinkInfo(uint Index, string Name, uint Flags, int Mtu, int TransmitQueueLength)
 {
     /// <summary>Administratively up (IFF_UP).</summary>
     public bool IsUp => (Flags & Interop.Rtnetlink.IFF_UP) != 0;

@@ -18,17 +18,10 @@ public sealed partial class RouteNetlink
     }
 
     /// <summary>Gives an interface an address; IPv6 without duplicate address detection.</summary>
-    public void AddAddress(uint interfaceIndex, AddressPrefix address) =>
-        ChangeAddress(Rtnetlink.RTM_NEWADDR, Nl.NLM_F_CREATE | Nl.NLM_F_EXCL, interfaceIndex, address, "add");
-
-    /// <summary>Takes an address from an interface.</summary>
-    public void DeleteAddress(uint interfaceIndex, AddressPrefix address) =>
-        ChangeAddress(Rtnetlink.RTM_DELADDR, 0, interfaceIndex, address, "remove");
-
-    private void ChangeAddress(ushort type, ushort flags, uint interfaceIndex, AddressPrefix address, string verb)
+    public void AddAddress(uint interfaceIndex, AddressPrefix address)
     {
         var writer = Start();
-        var header = writer.Begin(type, flags, AddressHeaderLength);
+        var header = writer.Begin(Rtnetlink.RTM_NEWADDR, Nl.NLM_F_CREATE | Nl.NLM_F_EXCL, AddressHeaderLength);
         header[0] = FamilyOf(address.Version);
         header[1] = (byte)address.Length;
         header[2] = (byte)(address.Version == IpVersion.IPv6 ? Rtnetlink.IFA_F_NODAD : 0);
@@ -36,7 +29,7 @@ public sealed partial class RouteNetlink
         writer.Attribute(Rtnetlink.IFA_LOCAL, address.Address);
         writer.Attribute(Rtnetlink.IFA_ADDRESS, address.Address);
         writer.End();
-        _socket.Request(writer, $"{verb} address {address}");
+        _socket.Request(writer, $"add address {address}");
     }
 
     /// <summary>

@@ -80,15 +80,6 @@ public sealed partial class RouteNetlink
         _socket.Request(writer, $"make the interfaces {name} and {peerName}");
     }
 
-    /// <summary>Removes an interface.</summary>
-    public void DeleteLink(uint index)
-    {
-        var writer = Start();
-        WriteLinkHeader(writer.Begin(Rtnetlink.RTM_DELLINK, 0, LinkHeaderLength), index, 0, 0);
-        writer.End();
-        _socket.Request(writer, $"remove interface {index}");
-    }
-
     private LinkInfo GetLink(uint index, string? name)
     {
         var writer = Start();
@@ -128,7 +119,6 @@ public sealed partial class RouteNetlink
         MemoryMarshal.Write(header[12..], change);
     }
 
-    /// <summary>Reads a link; IFLA_STATS64 is struct rtnl_link_stats64, whose seventh and eighth words are rx_dropped and tx_dropped.</summary>
     private static bool TryParseLink(in NetlinkMessage message, out LinkInfo link)
     {
         link = default;
@@ -139,7 +129,6 @@ public sealed partial class RouteNetlink
 
         string name = "";
         uint mtu = 0, queue = 0;
-        ulong received = 0, sent = 0;
         var attributes = message.AttributesAfter(LinkHeaderLength);
         while (attributes.TryNext(out var attribute))
         {
@@ -154,15 +143,10 @@ public sealed partial class RouteNetlink
                 case Rtnetlink.IFLA_TXQLEN:
                     queue = attribute.UInt32;
                     break;
-                case Rtnetlink.IFLA_STATS64 when attribute.Value.Length >= 64:
-                    received = MemoryMarshal.Read<ulong>(attribute.Value[48..]);
-                    sent = MemoryMarshal.Read<ulong>(attribute.Value[56..]);
-                    break;
             }
         }
 
-        link = new LinkInfo(
-            MemoryMarshal.Read<uint>(message.Payload[4..]), name, MemoryMarshal.Read<uint>(message.Payload[8..]), (int)mtu, (int)queue, sent, received);
+        link = new LinkInfo(MemoryMarshal.Read<uint>(message.Payload[4..]), name, MemoryMarshal.Read<uint>(message.Payload[8..]), (int)mtu, (int)queue);
         return true;
     }
 }

@@ -20,7 +20,7 @@ internal sealed class SourceAddresses(RouteNetlink netlink, uint mark)
     // Sorted by version and bits, so that the addresses of a prefix stand together.
     private InternetAddress[] _sorted = [];
 
-    /// <summary>Reads the addresses anew; true where they differ from those known before.</summary>
+    /// <summary>Reads the addresses anew, and forgets which source the kernel's own routes choose; true where the addresses differ from those known before.</summary>
     internal bool Refresh()
     {
         Dictionary<InternetAddress, bool> now = [];
@@ -55,9 +55,6 @@ internal sealed class SourceAddresses(RouteNetlink netlink, uint mark)
 
         return changed;
     }
-
-    /// <summary>Forgets which source the kernel's own routes choose: they changed.</summary>
-    internal void ForgetRoutes() => _routed.Clear();
 
     /// <summary>True where this host has the address.</summary>
     internal bool Has(InternetAddress address) => _deprecated.ContainsKey(address);

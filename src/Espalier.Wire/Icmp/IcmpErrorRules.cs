@@ -4,24 +4,20 @@ using Espalier.Wire.Packets;
 namespace Espalier.Wire.Icmp;
 
 /// <summary>
-/// Whether an ICMP error about a packet may be sent (RFC 1122 §3.2.2, RFC 1812 §4.3.2.7, RFC 4443 §2.4 (e)).
+/// Whether an ICMP error about a packet may be sent (RFC 1122 §3.2.2, RFC 1812 §4.3.2.7, RFC 4443 §2.4 (e)). The only one that is sent says "too big".
 /// Two rules cannot be seen from the packet alone and are the caller's: it came as a link-layer broadcast (none does on a TUN),
 /// and the destination is a directed broadcast address or the source an anycast address of a network that the caller knows.
 /// </summary>
 public static class IcmpErrorRules
 {
-    /// <summary>True where the error "too big" (fragmentation needed, Packet Too Big) about this packet may be sent.</summary>
+    /// <summary>
+    /// True where the error "too big" (fragmentation needed, Packet Too Big) about this packet may be sent; in IPv6 also about one to a multicast
+    /// address, which RFC 4443 §2.4 (e.3) excepts.
+    /// </summary>
     public static bool MayReportTooBig(in PacketSummary packet) =>
         packet.Version == IpVersion.IPv6
             ? IsSingleIPv6Host(packet.Source) && !IsIcmpV6ErrorOrRedirect(packet)
             : MayReportIPv4(packet);
-
-    /// <summary>
-    /// True where another error (destination unreachable, …) about this packet may be sent. It differs from
-    /// <see cref="MayReportTooBig"/> in IPv6 multicast destinations, for which RFC 4443 §2.4 (e.3) excepts Packet Too Big.
-    /// </summary>
-    public static bool MayReport(in PacketSummary packet) =>
-        MayReportTooBig(packet) && (packet.Version != IpVersion.IPv6 || !IsIPv6Multicast(packet.Destination));
 
     // RFC 1122 §3.2.2: not about an ICMP error, a broadcast or multicast, a non-initial fragment, a source that is no single host.
     private static bool MayReportIPv4(in PacketSummary packet) =>

@@ -79,8 +79,6 @@ internal sealed record ChildSa(RawSection Raw)
     public bool Encapsulated => Raw["encap"] == "yes";
     public string Encryption => Raw["encr-alg"] + (Raw["encr-keysize"].Length > 0 ? "_" + Raw["encr-keysize"] : "");
     public string Integrity => Raw["integ-alg"];
-    public string LocalSelectors => Raw["local-ts"];
-    public string RemoteSelectors => Raw["remote-ts"];
     public long PacketsIn => Raw.Number("packets-in");
     public long PacketsOut => Raw.Number("packets-out");
     public long BytesIn => Raw.Number("bytes-in");

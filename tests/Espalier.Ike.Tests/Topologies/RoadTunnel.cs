@@ -94,9 +94,6 @@ internal sealed class RoadTunnel : IDisposable
     /// <summary>The end that is on Espalier; of two, the gateway.</summary>
     public IIkeDaemon Own { get; }
 
-    /// <summary>The ends that are on Espalier.</summary>
-    public IEnumerable<IIkeDaemon> OnEspalier => ((IIkeDaemon[])[Gateway, Client]).Where(daemon => daemon.Espalier is not null);
-
     /// <summary>What the gateway calls the connection.</summary>
     public string NameAtGateway => _algo ? AlgoServer.AllOfIt : "home";
 

@@ -30,8 +30,7 @@ public sealed class RouteNetlinkTests
 
         netlink.SetLink(link.Index, new LinkChange { Up = false });
         Assert.False(netlink.GetLink(link.Index).IsUp);
-        netlink.DeleteLink(link.Index);
-        Assert.Equal(Errno.ENODEV, Assert.Throws<NetlinkException>(() => netlink.GetLink("a")).ErrorNumber);
+        Assert.Equal(Errno.ENODEV, Assert.Throws<NetlinkException>(() => netlink.GetLink("none")).ErrorNumber);
     });
 
     [Fact]
@@ -55,7 +54,7 @@ public sealed class RouteNetlinkTests
     }
 
     [Fact]
-    public void Addresses_AddedAndRemoved_AreListed() => InNamespace((netlink, link) =>
+    public void Addresses_Added_AreListed() => InNamespace((netlink, link) =>
     {
         var four = AddressPrefix.Parse("10.1.2.3/24");
         var six = AddressPrefix.Parse("fd00::3/64");
@@ -63,10 +62,6 @@ public sealed class RouteNetlinkTests
         netlink.AddAddress(link, six);
         Assert.Contains(new InterfaceAddress(link, four, 0, 0x80), netlink.GetAddresses());
         Assert.Contains(netlink.GetAddresses(), address => address.Prefix == six && address.IsUsable && !address.IsDeprecated);
-
-        netlink.DeleteAddress(link, four);
-
-        Assert.DoesNotContain(netlink.GetAddresses(), address => address.Prefix == four);
     });
 
     [Theory]

@@ -32,7 +32,6 @@ internal static class Rtnetlink
     internal const ushort IFLA_MTU = 4;
     internal const ushort IFLA_TXQLEN = 13;
     internal const ushort IFLA_LINKINFO = 18;
-    internal const ushort IFLA_STATS64 = 23;
     internal const ushort IFLA_AF_SPEC = 26;
     internal const ushort IFLA_NET_NS_FD = 28;
     internal const ushort IFLA_INFO_KIND = 1;
