@@ -323,18 +323,7 @@ public sealed class HostTests : IDisposable
 
     private static SecurityAssociation AddSa(Side side, uint spi, string source, ushort sourcePort, string destination, ushort destinationPort)
     {
-        var association = new SecurityAssociation
-        {
-            Id = new SaIdentity(new Spi(spi), InternetAddress.Parse(destination)),
-            Source = InternetAddress.Parse(source),
-            State = SaState.Valid,
-            ReqId = 1,
-            Flags = SaFlags.AfUnspec,
-            Encapsulation = new UdpEncapsulation(sourcePort, destinationPort, default),
-            Algorithms = Suite.Gcm.Specs(),
-            Transform = Suite.Gcm.Transform(false),
-            Replay = new ReplayWindow(1024, false),
-        };
+        var association = Suite.Gcm.Association(spi, InternetAddress.Parse(source), sourcePort, InternetAddress.Parse(destination), destinationPort);
         using var frozen = side.Database.Freeze();
         Assert.Null(side.Database.Admission?.Invoke(association));
         Assert.True(side.Database.Sad.TryAdd(association));

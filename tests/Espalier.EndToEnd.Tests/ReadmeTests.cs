@@ -1,6 +1,3 @@
-using System.Diagnostics;
-using System.Globalization;
-using System.Text;
 using Espalier.Testing;
 
 namespace Espalier.EndToEnd.Tests;
@@ -101,63 +98,27 @@ public sealed class ReadmeTests
     private static string Swap(string text, string one, string other) =>
         text.Replace(one, "\0", StringComparison.Ordinal).Replace(other, one, StringComparison.Ordinal).Replace("\0", other, StringComparison.Ordinal);
 
-    /// <summary>A host with the daemon in the foreground of one shell, and another shell in which the commands are typed.</summary>
+    /// <summary>A host with the daemon in the background of the terminal in which the commands are typed.</summary>
     private sealed class Host : IDisposable
     {
-        private const string End = "---end---";
-        private readonly Process _shell;
+        private readonly Terminal _terminal;
 
         public Host(NetworkNamespace host, string daemon, string[] commands)
         {
-            var start = new ProcessStartInfo("ip") { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true };
-            foreach (string argument in new[] { "netns", "exec", host.Name, "unshare", "-m", "bash" })
-            {
-                start.ArgumentList.Add(argument);
-            }
-
-            _shell = Process.Start(start)!;
-            _shell.ErrorDataReceived += (_, _) => { };
-            _shell.BeginErrorReadLine();
-            Run($"mount -t tmpfs none /run && cd {EspalierProgram.Root()}/artifacts/publish/Espalier/release");
-            Run($"({daemon}) > /run/out 2> /run/err & for i in $(seq 250); do grep -qx ready /run/out && break; sleep 0.02; done; cat /run/out /run/err");
-            var output = new StringBuilder();
-            foreach (string command in commands)
-            {
-                output.Append(Run(command));
-            }
-
-            Output = output.ToString();
+            _terminal = new Terminal(host);
+            _terminal.Type($"mount -t tmpfs none /run && cd {EspalierProgram.Root()}/artifacts/publish/Espalier/release");
+            _terminal.Type($"({daemon}) > /run/out 2> /run/err & for i in $(seq 250); do grep -qx ready /run/out && break; sleep 0.02; done; cat /run/out /run/err");
+            Output = _terminal.Type(commands);
         }
 
         public string Output { get; }
 
-        /// <summary>Types a command; what it prints. It must succeed.</summary>
-        public string Run(string command)
-        {
-            _shell.StandardInput.WriteLine($"{{ {command}\n}} 2>&1; echo \"{End} $?\"");
-            _shell.StandardInput.Flush();
-            var printed = new StringBuilder();
-            while (_shell.StandardOutput.ReadLine() is { } line)
-            {
-                if (line.StartsWith(End, StringComparison.Ordinal))
-                {
-                    Assert.True(line == $"{End} 0", string.Create(CultureInfo.InvariantCulture, $"{command}: {line}\n{printed}"));
-                    return printed.ToString();
-                }
-
-                printed.Append(line).Append('\n');
-            }
-
-            Assert.Fail($"the shell ended at: {command}\n{printed}");
-            return "";
-        }
+        public string Run(string command) => _terminal.Type(command);
 
         public void Dispose()
         {
-            Run("kill %1; wait; test ! -e /run/espalier.sock");
-            _shell.StandardInput.Close();
-            Assert.True(_shell.WaitForExit(TimeSpan.FromSeconds(10)));
-            _shell.Dispose();
+            _terminal.Type("kill %1; wait; test ! -e /run/espalier.sock");
+            _terminal.Dispose();
         }
     }
 }

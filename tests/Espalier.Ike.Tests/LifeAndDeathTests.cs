@@ -138,8 +138,8 @@ public sealed class LifeAndDeathTests
     public void BothStopped_InEitherOrder_LeaveNothingBehind(bool charonFirst)
     {
         Requirements.Need("charon-systemd", "swanctl", "ping", "nft", "ss");
-        using var moonHost = IkeHosts.Create("moon", forwards: true);
-        using var sunHost = IkeHosts.Create("sun", forwards: true);
+        using var moonHost = NetworkNamespace.CreateStrict("moon", forwards: true);
+        using var sunHost = NetworkNamespace.CreateStrict("sun", forwards: true);
         moonHost.LinkTo(sunHost, "wan", ["192.168.0.1/24"], ["192.168.0.2/24"]);
         moonHost.Ip("addr add 10.1.0.1/16 dev lo");
         sunHost.Ip("addr add 10.2.0.1/16 dev lo");

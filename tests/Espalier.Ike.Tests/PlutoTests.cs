@@ -99,8 +99,8 @@ public sealed class PlutoTests : IDisposable
     private ((NetworkNamespace Host, Pluto Pluto) Moon, Charon Sun, WireTap Wire) Start(string auto, bool peerInitiates, bool ipv6 = false, bool udp = true)
     {
         Pluto.Need();
-        var moonHost = Own(IkeHosts.Create("moon"));
-        var sunHost = Own(IkeHosts.Create("sun"));
+        var moonHost = Own(NetworkNamespace.CreateStrict("moon"));
+        var sunHost = Own(NetworkNamespace.CreateStrict("sun"));
         moonHost.LinkTo(sunHost, "wan", ["192.168.0.1/24", "fec0::1/64"], ["192.168.0.2/24", "fec0::2/64"]);
         moonHost.Ip("addr add 10.1.0.1/16 dev lo");
         sunHost.Ip("addr add 10.2.0.1/16 dev lo");

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Text;
 using Espalier.Testing;
 
@@ -31,8 +30,8 @@ public sealed class StrongSwanDocumentTests
         right.Ip("addr add 10.2.0.1/16 dev lo");
 
         int look = commands.FindIndex(command => command.StartsWith("ping ", StringComparison.Ordinal));
-        using var there = new Terminal(right, [.. commands.Take(look).Select(Mirrored)]);
-        using var here = new Terminal(left, commands);
+        using var there = new Host(right, [.. commands.Take(look).Select(Mirrored)]);
+        using var here = new Host(left, commands);
 
         // The first packet makes charon negotiate.
         Assert.Matches("3 packets transmitted, [23] received", here.Output);
@@ -74,30 +73,23 @@ public sealed class StrongSwanDocumentTests
         return command;
     }
 
-    /// <summary>A shell on a host, in which the commands are typed one after the other; each must succeed.</summary>
-    private sealed class Terminal : IDisposable
+    /// <summary>A host with folders of its own, on whose terminal the commands are typed.</summary>
+    private sealed class Host : IDisposable
     {
-        private const string End = "---end---";
-        private readonly Process _shell;
+        private readonly Terminal _terminal;
 
-        public Terminal(NetworkNamespace host, List<string> commands)
+        public Host(NetworkNamespace host, List<string> commands)
         {
-            var start = new ProcessStartInfo("ip") { RedirectStandardInput = true, RedirectStandardOutput = true };
-            foreach (string argument in new[] { "netns", "exec", host.Name, "unshare", "-m", "bash" })
-            {
-                start.ArgumentList.Add(argument);
-            }
-
-            _shell = Process.Start(start)!;
-            Type("""
+            _terminal = new Terminal(host);
+            _terminal.Type("""
                 mount -t tmpfs none /run && cp -a /etc /run/etc && mount --bind /run/etc /etc && rm -f /etc/swanctl/conf.d/*.conf
                 mount -t tmpfs none /usr/local/lib && mount -t tmpfs none /usr/local/bin
                 """);
-            Type($"cd {EspalierProgram.Root()}");
+            _terminal.Type($"cd {EspalierProgram.Root()}");
             var output = new StringBuilder();
             foreach (string command in commands)
             {
-                output.Append(Type(command.EndsWith(" &", StringComparison.Ordinal) ? $"{command[..^2]} > /dev/null 2>> /run/log &" : command));
+                output.Append(_terminal.Type(command.EndsWith(" &", StringComparison.Ordinal) ? $"{command[..^2]} > /dev/null 2>> /run/log &" : command));
                 WaitFor(command);
             }
 
@@ -108,10 +100,8 @@ public sealed class StrongSwanDocumentTests
 
         public void Dispose()
         {
-            Type("kill %2; wait %2; kill %1; wait %1; ip rule | grep -c 4550 | grep -qx 0");
-            _shell.StandardInput.Close();
-            Assert.True(_shell.WaitForExit(TimeSpan.FromSeconds(10)));
-            _shell.Dispose();
+            _terminal.Type("kill %2; wait %2; kill %1; wait %1; ip rule | grep -c 4550 | grep -qx 0");
+            _terminal.Dispose();
         }
 
         // A person waits for the prompt, or for 'ready'.
@@ -121,28 +111,8 @@ public sealed class StrongSwanDocumentTests
                 : command.EndsWith("charon-systemd &", StringComparison.Ordinal) ? "/run/charon.vici" : null;
             if (file is not null)
             {
-                Type($"for i in $(seq 500); do test -S {file} && break; sleep 0.02; done; test -S {file} || {{ cat /run/log; false; }}");
+                _terminal.Type($"for i in $(seq 500); do test -S {file} && break; sleep 0.02; done; test -S {file} || {{ cat /run/log; false; }}");
             }
-        }
-
-        private string Type(string command)
-        {
-            _shell.StandardInput.WriteLine($"{{ {command}\n}} 2>&1; echo \"{End} $?\"");
-            _shell.StandardInput.Flush();
-            var printed = new StringBuilder();
-            while (_shell.StandardOutput.ReadLine() is { } line)
-            {
-                if (line.StartsWith(End, StringComparison.Ordinal))
-                {
-                    Assert.True(line == $"{End} 0", $"{command}: {line}\n{printed}");
-                    return printed.ToString();
-                }
-
-                printed.Append(line).Append('\n');
-            }
-
-            Assert.Fail($"the shell ended at: {command}\n{printed}");
-            return "";
         }
     }
 }

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Runtime.ExceptionServices;
 using System.Text.RegularExpressions;
 using Espalier.Io.Interop;
 
@@ -60,6 +59,25 @@ public sealed partial class NetworkNamespace : IDisposable
         return created;
     }
 
+    /// <summary>
+    /// Makes a host with strict rp_filter, which a tunnel must work with, and whose ICMP errors no rate holds back; where <paramref name="forwards"/> is set, a router.
+    /// </summary>
+    public static NetworkNamespace CreateStrict(string role, bool forwards = false)
+    {
+        var host = Create(role);
+        host.Sysctl("ipv4/conf/all/rp_filter", "1");
+        host.Sysctl("ipv4/conf/default/rp_filter", "1");
+        host.Sysctl("ipv4/icmp_ratelimit", "0");
+        host.Sysctl("ipv6/icmp/ratelimit", "0");
+        if (forwards)
+        {
+            host.Sysctl("ipv4/ip_forward", "1");
+            host.Sysctl("ipv6/conf/all/forwarding", "1");
+        }
+
+        return host;
+    }
+
     /// <summary>Runs <c>ip -n NAME …</c>; the arguments are separated by single spaces. Returns what it printed.</summary>
     public string Ip(string arguments) => Command.Run("ip", ["-n", Name, .. arguments.Split(' ', StringSplitOptions.RemoveEmptyEntries)]);
 
@@ -108,26 +126,11 @@ public sealed partial class NetworkNamespace : IDisposable
     public T Run<T>(Func<T> function)
     {
         ArgumentNullException.ThrowIfNull(function);
-        T? result = default;
-        ExceptionDispatchInfo? failure = null;
-        var thread = new Thread(() =>
+        return OwnThread.Run(() =>
         {
-            try
-            {
-                Enter();
-                result = function();
-            }
-#pragma warning disable CA1031 // Carried to the caller's thread.
-            catch (Exception exception)
-#pragma warning restore CA1031
-            {
-                failure = ExceptionDispatchInfo.Capture(exception);
-            }
+            Enter();
+            return function();
         });
-        thread.Start();
-        thread.Join();
-        failure?.Throw();
-        return result!;
     }
 
     /// <summary>Moves the calling thread into the namespace for good: for threads that a test starts itself.</summary>

@@ -1,4 +1,3 @@
-using System.Runtime.ExceptionServices;
 using System.Runtime.InteropServices;
 
 namespace Espalier.Testing;
@@ -17,31 +16,11 @@ public static partial class Unprivileged
     {
         ArgumentNullException.ThrowIfNull(function);
         Requirement.Root();
-        T? result = default;
-        ExceptionDispatchInfo? failure = null;
-        var thread = new Thread(() =>
+        return OwnThread.Run(() =>
         {
-            try
-            {
-                nint number = RuntimeInformation.ProcessArchitecture == Architecture.X64 ? 117 : 147;
-                if (syscall(number, Unchanged, Nobody, Unchanged) != 0)
-                {
-                    throw new InvalidOperationException("setresuid is refused");
-                }
-
-                result = function();
-            }
-#pragma warning disable CA1031 // Carried to the caller's thread.
-            catch (Exception exception)
-#pragma warning restore CA1031
-            {
-                failure = ExceptionDispatchInfo.Capture(exception);
-            }
+            nint number = RuntimeInformation.ProcessArchitecture == Architecture.X64 ? 117 : 147;
+            return syscall(number, Unchanged, Nobody, Unchanged) == 0 ? function() : throw new InvalidOperationException("setresuid is refused");
         });
-        thread.Start();
-        thread.Join();
-        failure?.Throw();
-        return result!;
     }
 
     [LibraryImport("libc", SetLastError = true)]

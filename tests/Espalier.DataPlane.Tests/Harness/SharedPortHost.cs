@@ -6,7 +6,6 @@ using Espalier.Io.InMemory;
 using Espalier.Io.Netlink;
 using Espalier.Io.Sockets;
 using Espalier.Ipsec;
-using Espalier.Ipsec.Sad;
 using Espalier.Ipsec.Spd;
 using Espalier.Testing;
 using Espalier.Wire.Addresses;
@@ -99,18 +98,7 @@ internal sealed class SharedPortHost : IDisposable
     /// <summary>An SA from or to outside, with a policy that wants it.</summary>
     public void AddSa(uint spi, InternetAddress source, InternetAddress destination, ushort sourcePort = Port, ushort destinationPort = Port) => Host.Run(() =>
     {
-        var association = new SecurityAssociation
-        {
-            Id = new SaIdentity(new Spi(spi), destination),
-            Source = source,
-            State = SaState.Valid,
-            ReqId = 1,
-            Flags = SaFlags.AfUnspec,
-            Encapsulation = new UdpEncapsulation(sourcePort, destinationPort, default),
-            Algorithms = Suite.Gcm.Specs(),
-            Transform = Suite.Gcm.Transform(false),
-            Replay = new ReplayWindow(4096, false),
-        };
+        var association = Suite.Gcm.Association(spi, source, sourcePort, destination, destinationPort);
         bool inbound = Local.IsLocal(destination);
         var template = new PolicyTemplate(
             source, destination, default, 1, IpsecMode.Tunnel, 50, false, source.Version, 0, uint.MaxValue, uint.MaxValue, uint.MaxValue);

@@ -1,5 +1,8 @@
+using Espalier.Ipsec;
 using Espalier.Ipsec.Algorithms;
 using Espalier.Ipsec.Esp;
+using Espalier.Ipsec.Sad;
+using Espalier.Wire.Addresses;
 
 namespace Espalier.DataPlane.Tests.Harness;
 
@@ -38,6 +41,20 @@ internal sealed record Suite(string Name, (AlgorithmKind Kind, string Algorithm,
         Assert.True(EspTransformFactory.TryCreate(Specs(), esn, out var transform, out string? error), error);
         return transform;
     }
+
+    /// <summary>An SA in UDP with reqid 1 and a wide replay window, which takes inner packets of both versions.</summary>
+    public SecurityAssociation Association(uint spi, InternetAddress source, ushort sourcePort, InternetAddress destination, ushort destinationPort) => new()
+    {
+        Id = new SaIdentity(new Spi(spi), destination),
+        Source = source,
+        State = SaState.Valid,
+        ReqId = 1,
+        Flags = SaFlags.AfUnspec,
+        Encapsulation = new UdpEncapsulation(sourcePort, destinationPort, default),
+        Algorithms = Specs(),
+        Transform = Transform(false),
+        Replay = new ReplayWindow(4096, false),
+    };
 
     public override string ToString() => Name;
 }

@@ -217,18 +217,8 @@ public sealed class Gateways : IDisposable
 
     private NetworkNamespace Host(string role, bool forwards = false)
     {
-        var host = Own(NetworkNamespace.Create(role));
-        host.Sysctl("ipv4/conf/all/rp_filter", "1");
-        host.Sysctl("ipv4/conf/default/rp_filter", "1");
+        var host = Own(NetworkNamespace.CreateStrict(role, forwards));
         host.Sysctl("ipv4/ping_group_range", "0 0");
-        host.Sysctl("ipv4/icmp_ratelimit", "0");
-        host.Sysctl("ipv6/icmp/ratelimit", "0");
-        if (forwards)
-        {
-            host.Sysctl("ipv4/ip_forward", "1");
-            host.Sysctl("ipv6/conf/all/forwarding", "1");
-        }
-
         return host;
     }
 

@@ -142,5 +142,5 @@ internal sealed class RoadWarriors : IDisposable
         return client;
     }
 
-    private NetworkNamespace Add(string role, bool forwards = false) => Own(IkeHosts.Create(role, forwards));
+    private NetworkNamespace Add(string role, bool forwards = false) => Own(NetworkNamespace.CreateStrict(role, forwards));
 }

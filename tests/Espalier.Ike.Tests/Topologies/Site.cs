@@ -101,7 +101,7 @@ internal sealed class Site : IDisposable
         host.Ip($"-6 route add default via {via6}");
     }
 
-    private NetworkNamespace Add(string role, bool forwards = false) => Own(IkeHosts.Create(role, forwards));
+    private NetworkNamespace Add(string role, bool forwards = false) => Own(NetworkNamespace.CreateStrict(role, forwards));
 
     private T Own<T>(T owned)
         where T : IDisposable
