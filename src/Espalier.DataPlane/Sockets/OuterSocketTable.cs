@@ -6,9 +6,10 @@ namespace Espalier.DataPlane.Sockets;
 
 /// <summary>
 /// The outer sockets: for each IP version and local UDP port (0 = raw ESP) the one that sends, for each outbound worker, and, where ports are shared with an
-/// IKE daemon, what receives for its addresses, for each inbound worker. What is there once belongs to the first worker. The control thread changes the table; workers read a snapshot that is swapped whole. A socket that is taken out is not
-/// disposed at once, because the worker that polls it may be asleep on its descriptor: that worker disposes it after it has looked at the new
-/// snapshot (<see cref="DisposeRetired"/>). One that sends is taken out with workers frozen or not yet started.
+/// IKE daemon, what receives for its addresses, for each inbound worker. What is there once belongs to the first worker. The control thread changes the
+/// table; workers read an <see cref="OuterSocketSnapshot"/> that is swapped whole. A socket that is taken out is not disposed at once, because the worker
+/// that polls it may be asleep on its descriptor: that worker disposes it after it has looked at the new snapshot (<see cref="DisposeRetired"/>). One that
+/// sends is taken out with workers frozen or not yet started.
 /// No program can bind a port beside our sockets but an IKE daemon that was announced by <see cref="Admit"/>.
 /// </summary>
 internal sealed class OuterSocketTable(IOuterSocketFactory factory, int workers = 1) : IDisposable
@@ -22,14 +23,14 @@ internal sealed class OuterSocketTable(IOuterSocketFactory factory, int workers 
     private readonly Dictionary<(IpVersion Version, ushort Port), bool> _admitting = [];
     private IReadOnlyList<LinkInfo> _links = [];
     private int _linksLeftOut;
-    private Snapshot _snapshot = new([], [.. Enumerable.Repeat<IOuterSocket[]>([], workers)], 0);
+    private OuterSocketSnapshot _snapshot = new([], [.. Enumerable.Repeat<IOuterSocket[]>([], workers)], 0);
     private long _kernelDropsOfClosed;
 
     /// <summary>Called after the table changed, so that the workers look at it. Set before the workers start.</summary>
     public Action? Changed { get; set; }
 
     /// <summary>The sockets now, and a number that changes with them.</summary>
-    public Snapshot Current => Volatile.Read(ref _snapshot);
+    public OuterSocketSnapshot Current => Volatile.Read(ref _snapshot);
 
     /// <summary>Packets that the kernel dropped because a socket's queue was full, sockets since closed included.</summary>
     public long KernelDrops
@@ -321,33 +322,7 @@ internal sealed class OuterSocketTable(IOuterSocketFactory factory, int workers 
             polled[worker] = [.. worker == 0 ? senders.SelectMany(group => group) : [], .. receivers.Where(found => found.Worker == worker).Select(found => found.Socket)];
         }
 
-        Volatile.Write(ref _snapshot, new Snapshot(senders, polled, _snapshot.Generation + 1));
+        Volatile.Write(ref _snapshot, new OuterSocketSnapshot(senders, polled, _snapshot.Generation + 1));
         ShareAll(open: false);
-    }
-
-    /// <summary>The table at one time.</summary>
-    internal sealed class Snapshot(IOuterSocket[][] senders, IOuterSocket[][] polled, long generation)
-    {
-        private readonly Dictionary<uint, IOuterSocket[]> _byKey = senders.ToDictionary(group => KeyOf(group[0].Version, group[0].LocalPort));
-
-        /// <summary>Those that send, in the order of opening: of each port one for each worker. Not to be written.</summary>
-        public IOuterSocket[][] Senders { get; } = senders;
-
-        /// <summary>All: those that send have an error queue, and receive where ports are not shared. Not to be written.</summary>
-        public IOuterSocket[] Sockets { get; } = [.. polled.SelectMany(sockets => sockets)];
-
-        /// <summary>Larger in each snapshot.</summary>
-        public long Generation { get; } = generation;
-
-        /// <summary>What an inbound worker polls. Not to be written.</summary>
-        public IOuterSocket[] SocketsOf(int worker) => polled[worker];
-
-        /// <summary>The socket by which a worker sends for this version and port, or null.</summary>
-        public IOuterSocket? Find(IpVersion version, ushort port, int worker = 0) => FindAll(version, port)?[worker];
-
-        /// <summary>Those of all workers, or null.</summary>
-        public IOuterSocket[]? FindAll(IpVersion version, ushort port) => _byKey.GetValueOrDefault(KeyOf(version, port));
-
-        private static uint KeyOf(IpVersion version, ushort port) => ((uint)version << 16) | port;
     }
 }

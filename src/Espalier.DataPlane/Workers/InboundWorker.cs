@@ -24,7 +24,7 @@ internal sealed class InboundWorker : Worker
     private readonly int _worker;
     private readonly InboundPipeline _pipeline;
     private readonly OuterErrorReader _errors;
-    private OuterSocketTable.Snapshot? _snapshot;
+    private OuterSocketSnapshot? _snapshot;
     private IOuterSocket[] _sockets = [];
     private bool[] _readable = [];
     private bool[] _inError = [];
