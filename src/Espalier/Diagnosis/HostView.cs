@@ -1,4 +1,5 @@
 using System.Globalization;
+using Espalier.Io.Host;
 using Espalier.Io.Processes;
 
 namespace Espalier.Diagnosis;

@@ -4,7 +4,7 @@ using Espalier.Testing;
 using Espalier.Wire.Addresses;
 using Espalier.Wire.Packets;
 
-namespace Espalier.Ipsec.Tests;
+namespace Espalier.Ipsec.Tests.Spd;
 
 // RFC 4301 §7.3, §7.4. Time is a number here; nothing waits.
 [Collection(nameof(AllocationCollection))]

@@ -4,7 +4,7 @@ using Espalier.Io.Interop;
 using Espalier.Io.Tests.Sockets;
 using Espalier.Wire.Addresses;
 
-namespace Espalier.Io.Tests.Memory;
+namespace Espalier.Io.Tests.InMemory;
 
 public sealed class InMemoryTests
 {

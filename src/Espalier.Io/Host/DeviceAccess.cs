@@ -1,11 +1,11 @@
 using Espalier.Io.Interop;
 
-namespace Espalier.Io.Processes;
+namespace Espalier.Io.Host;
 
-/// <summary>Tries what a program may do, without doing it.</summary>
+/// <summary>Whether this process may use a device or a file.</summary>
 public static class DeviceAccess
 {
-    /// <summary>Opens a device for reading and writing, and closes it. Returns 0 or the errno.</summary>
+    /// <summary>Opens it for reading and writing, and closes it. Returns 0 or the errno.</summary>
     public static int TryOpen(string path)
     {
         using var descriptor = new SafeDescriptor(Libc.open(path, Files.O_RDWR | Files.O_CLOEXEC | Files.O_NONBLOCK));
