@@ -18,7 +18,7 @@ internal static partial class RoutingLog
     [LoggerMessage(4003, LogLevel.Information, "Packets in clear that a policy protects are dropped and counted (nftables)")]
     internal static partial void ClearGuardOn(ILogger logger);
 
-    [LoggerMessage(4004, LogLevel.Warning, "A kernel setting could not be changed: {Problem}")]
+    [LoggerMessage(4004, LogLevel.Warning, "Kernel settings could not be changed: {Problem}")]
     internal static partial void SettingRefused(ILogger logger, string problem);
 
     [LoggerMessage(4005, LogLevel.Warning, "The kernel refused a route to {Destination}: {Reason}")]

@@ -118,10 +118,21 @@ public sealed class DoctorTests : IDisposable
         Put("/proc/sys/net/ipv4/conf/all/rp_filter", "0");
         Put("/proc/sys/net/ipv4/conf/eth0/rp_filter", "1");
         Put("/proc/sys/net/ipv4/conf/eth1/rp_filter", "2");
+        Put("/proc/sys/net/ipv4/conf/all/src_valid_mark", "0");
         Put("/proc/sys/net/ipv4/ip_forward", "1");
         Put("/proc/sys/net/ipv6/conf/all/forwarding", "1");
         var finding = Assert.Single(RoutingCheck.Examine(Host()));
         Assert.Contains("strict for eth0:", finding.Text, StringComparison.Ordinal);
+        Assert.Equal(Severity.Note, finding.Severity);
+    }
+
+    [Fact]
+    public void Routing_StrictWhereTheMarkCannotBeSet_IsWarned()
+    {
+        Put("/proc/sys/net/ipv4/conf/all/rp_filter", "1");
+        var finding = RoutingCheck.Examine(Host()).First();
+        Assert.Equal(Severity.Warning, finding.Severity);
+        Assert.Contains("--sysctl net.ipv4.conf.all.src_valid_mark=1", finding.Advice, StringComparison.Ordinal);
     }
 
     [Fact]

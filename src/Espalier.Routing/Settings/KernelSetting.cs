@@ -1,3 +1,6 @@
+using Espalier.Io.Host;
+using Espalier.Io.Interop;
+
 namespace Espalier.Routing.Settings;
 
 /// <summary>One setting below /proc/sys/net, of the network namespace of the calling thread.</summary>
@@ -21,12 +24,20 @@ internal static class KernelSetting
         }
     }
 
-    /// <summary>Writes a value; null, or why it could not be done.</summary>
+    /// <summary>The name that sysctl(8) has for it.</summary>
+    internal static string Name(string path) => $"net.{path.Replace('/', '.')}";
+
+    /// <summary>Writes a value; null, or why it could not be done (below a read-only /proc/sys, as containers have it, nothing can be).</summary>
     internal static string? Write(string path, string value)
     {
         if (Read(path) == value)
         {
             return null;
+        }
+
+        if (DeviceAccess.TryOpen(Root + path) is not 0 and int errno)
+        {
+            return Errno.Text(errno);
         }
 
         try
@@ -36,7 +47,7 @@ internal static class KernelSetting
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
         {
-            return $"net.{path.Replace('/', '.')}: {failure.Message}";
+            return failure.Message;
         }
     }
 }

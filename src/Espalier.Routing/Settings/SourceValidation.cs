@@ -31,7 +31,7 @@ internal sealed class SourceValidation
     internal void TakeOver(IEnumerable<RuleEntry> rulesOfEspalier) => WasOff |= rulesOfEspalier.Any(RulePlan.RecordsThatValidationWasOff);
 
     /// <summary>Switches it on, once the record stands.</summary>
-    internal void SwitchOn() => Problem = KernelSetting.Write(Setting, "1");
+    internal void SwitchOn() => Problem = KernelSetting.Write(Setting, "1") is { } reason ? $"{KernelSetting.Name(Setting)}: {reason}" : null;
 
     /// <summary>Restores the old value.</summary>
     /// <param name="others">True where another Espalier has rules here.</param>

@@ -3,6 +3,7 @@ namespace Espalier.Diagnosis.Checks;
 /// <summary>Reverse path filtering, source validation by mark, forwarding.</summary>
 internal static class RoutingCheck
 {
+    private const string SourceValidMark = "/proc/sys/net/ipv4/conf/all/src_valid_mark";
     private const int Strict = 1;
 
     internal static IEnumerable<Finding> Examine(HostView host)
@@ -11,11 +12,24 @@ internal static class RoutingCheck
         [
             .. host.Names("/proc/sys/net/ipv4/conf").Where(name => name != "default" && host.Number($"/proc/sys/net/ipv4/conf/{name}/rp_filter") == Strict),
         ];
-        yield return strict.Length == 0
-            ? new Finding(Severity.Good, "rp_filter", "no strict reverse path filtering")
-            : new Finding(
+        if (strict.Length == 0)
+        {
+            yield return new Finding(Severity.Good, "rp_filter", "no strict reverse path filtering");
+        }
+        else if (host.Number(SourceValidMark) == 1 || host.TryOpen(SourceValidMark) == 0)
+        {
+            yield return new Finding(
                 Severity.Note, "rp_filter", $"strict for {string.Join(", ", strict)}: 'espalier run' marks what arrives and sets src_valid_mark (needs nftables)",
                 "without nftables set it to 2 (loose) where a selector covers the peer's own address");
+        }
+        else
+        {
+            yield return new Finding(
+                Severity.Warning, "rp_filter",
+                $"strict for {string.Join(", ", strict)}, and src_valid_mark cannot be set from here: the kernel drops what arrives from addresses inside a selector, ESP too",
+                "container: --sysctl net.ipv4.conf.all.src_valid_mark=1, or rp_filter 2 (loose)");
+        }
+
         long v4 = host.Number("/proc/sys/net/ipv4/ip_forward") ?? 0, v6 = host.Number("/proc/sys/net/ipv6/conf/all/forwarding") ?? 0;
         if (v4 == 0 || v6 == 0)
         {
