@@ -17,8 +17,8 @@ internal static class RunCommand
 
     private const string Notes = """
         It stays in the foreground, logs to standard error (in systemd's format under a journal), prints 'ready' on standard
-        output when programs may connect, and tells systemd (Type=notify, WatchdogSec=). SIGTERM and SIGINT end it: TUN, rules,
-        routes, nftables table and socket are removed, SAs and policies forgotten, keys zeroed.
+        output when programs may connect, and tells systemd (Type=notify, WatchdogSec=). SIGTERM, SIGINT, SIGHUP and SIGQUIT end it:
+        TUN, rules, routes, nftables tables and socket are removed, SAs and policies forgotten, keys zeroed.
 
         What it adds to the host while it runs:
           TUN                the device of --tun, silent: no link-local address, no router solicitation
@@ -28,8 +28,9 @@ internal static class RunCommand
                              a crash protected traffic fails closed until the next start and clean stop; table 70086 (--table + 65536)
                              the same for packets that have no source address yet, table 135622 the way back of what is relayed
                              through lo
-          nftables           table inet espalier_<tun>: drops what arrives or would leave in clear although a policy protects it, and marks
-                             what arrives, for strict reverse path filtering; without nft the start says that this is off
+          nftables           tables inet and arp espalier_<tun>: drop what arrives or would leave in clear although a policy protects it, and
+                             mark what arrives, for strict reverse path filtering; without nft the start says that this is off
+          sysctl             net.ipv4.conf.all.src_valid_mark = 1, put back at the end
           sockets            UDP port 4500, beside that of an IKE daemon started with 'espalier exec': one to send and one for each interface
                              to receive; protocol 50; for IPv4 and IPv6
 
@@ -46,7 +47,7 @@ internal static class RunCommand
           espalier run
           espalier run --allow-user strongswan --log-level debug
           espalier run --crypto auto
-          espalier run --control /run/espalier-b.sock --tun espb --encap-port 0 --table 4551 --rule-priority 211
+          espalier run --control /run/espalier-b.sock --tun espb --encap-port 0 --table 4551 --rule-priority 215 --mark 0x4551
 
         Exit codes: 0 stopped by a signal; 1 could not start or lost its device (one line says why and what to do, and nothing
         is left behind); 2 bad option; 70 a bug.
