@@ -23,11 +23,17 @@ public static class CryptoEngines
         new(CryptoEngine.BouncyCastle.Name, static () => null, static () => CryptoEngine.BouncyCastle),
     ];
 
+    /// <summary>
+    /// Why no engine can be used, as a sentence with what to do, or null: without OpenSSL's library System.Security.Cryptography does nothing, ends the process when
+    /// it is asked for some things, and no engine can be tested against it.
+    /// </summary>
+    public static string? Lacks { get; } = AesGcm.IsSupported ? null : "OpenSSL's library is not installed: install it (libssl.so.3; Debian and Ubuntu: libssl3)";
+
     /// <summary>What `--crypto` takes.</summary>
     public static IReadOnlyList<string> Names { get; } =
         [CryptoEngine.System.Name, .. s_candidates.Select(candidate => candidate.Name).Where(name => name != CryptoEngine.System.Name), Auto];
 
-    /// <summary>The engine for a name of <see cref="Names"/>.</summary>
+    /// <summary>The engine for a name of <see cref="Names"/>. Where the host <see cref="Lacks"/> what all need, it is one that cannot be used.</summary>
     public static EngineChoice Choose(string name) => Choose(name, s_candidates);
 
     /// <summary>Every engine, fastest first: itself, tested, or why it cannot be used here.</summary>
@@ -64,7 +70,7 @@ public static class CryptoEngines
 
     private static CryptoEngine? TryOpen(EngineCandidate candidate, out string? reason)
     {
-        reason = candidate.Lacks();
+        reason = Lacks ?? candidate.Lacks();
         if (reason is not null)
         {
             return null;

@@ -36,4 +36,18 @@ public sealed class CryptoEngineTests
             }
         }
     }
+    [Fact]
+    public void WithoutOpenSsl_DoctorAndRun_NameThePackage()
+    {
+        Requirements.Need("unshare", "ldconfig");
+        using var host = NetworkNamespace.Create("bare");
+        using var terminal = new Terminal(host);
+        terminal.Type("for library in $(ldconfig -p | grep -oE '/.*lib(ssl|crypto)\\.so.*'); do mount --bind /dev/null $(realpath $library); done");
+
+        string doctor = terminal.Type($"{EspalierProgram.Path} doctor || test $? = 1");
+        string run = terminal.Type($"{EspalierProgram.Path} run --control @bare || test $? = 1");
+
+        Assert.Matches("PROBLEM +crypto +no engine can be used: .*libssl3", doctor);
+        Assert.Matches("^espalier run: [^\n]*libssl3[^\n]*\n$", run);
+    }
 }

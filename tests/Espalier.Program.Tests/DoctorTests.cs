@@ -90,6 +90,13 @@ public sealed class DoctorTests : IDisposable
     }
 
     [Fact]
+    public void Crypto_NoEngine_IsAProblem()
+    {
+        var finding = Assert.Single(CryptoCheck.Examine([("fast", null, "install libssl3"), ("system", null, "install libssl3")]));
+        Assert.Equal((Severity.Problem, "no engine can be used: install libssl3"), (finding.Severity, finding.Text));
+    }
+
+    [Fact]
     public void Crypto_SystemIsTheFastest_NeedsNoAdvice() =>
         Assert.Null(Assert.Single(CryptoCheck.Examine([("system", CryptoEngine.System, null)])).Advice);
 

@@ -128,7 +128,10 @@ public sealed class UdpEncapsulationSocket : OuterSocket
         var loopback = version == IpVersion.IPv4 ? new InternetAddress(version, 0x7F000001) : new InternetAddress(version, UInt128.One);
         if (Libc.connect(descriptor, name, SocketAddress.Write(name, loopback, Discard, scope: 0)) != 0)
         {
-            throw DeviceException.FromLast($"cannot set a sending socket aside ({loopback})");
+            int errno = Errno.Last;
+            throw errno == Errno.ENETUNREACH
+                ? new DeviceException($"there is no way to {loopback}, over which IKE messages come to their daemon: 'ip link set lo up'", errno)
+                : DeviceException.From($"cannot set a sending socket aside ({loopback})", errno);
         }
     }
 

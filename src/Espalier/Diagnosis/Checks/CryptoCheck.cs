@@ -9,6 +9,12 @@ internal static class CryptoCheck
     {
         var found = engines.ToArray();
         var usable = found.Where(entry => entry.Engine is not null).ToArray();
+        if (usable.Length == 0)
+        {
+            yield return new Finding(Severity.Problem, "crypto", $"no engine can be used: {found[0].Reason}");
+            yield break;
+        }
+
         string fastest = usable[0].Name;
         yield return new Finding(
             Severity.Good, "crypto", $"engines, the fastest first: {string.Join(", ", usable.Select(entry => $"{entry.Name} ({entry.Engine!.Library})"))}",

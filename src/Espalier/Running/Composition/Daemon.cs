@@ -151,6 +151,11 @@ internal sealed class Daemon : IDisposable
 
     private CryptoEngine ChooseEngine(string name)
     {
+        if (CryptoEngines.Lacks is { } lacking)
+        {
+            throw new DeviceException(lacking);
+        }
+
         var choice = CryptoEngines.Choose(name);
         if (choice.Refused is not null)
         {
