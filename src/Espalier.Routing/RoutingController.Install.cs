@@ -128,9 +128,14 @@ public sealed partial class RoutingController
             RoutingLog.ClearGuardOff(_logger, status.Clear.Reason ?? "");
         }
 
-        foreach (string reason in new[] { status.Arrival.Reason, status.Neighbors.Reason, _sourceValidation?.Problem }.OfType<string>().Distinct())
+        foreach (string reason in new[] { status.Arrival.Reason, status.Neighbors.Reason }.OfType<string>().Distinct())
         {
             RoutingLog.ArrivalMarkOff(_logger, reason);
+        }
+
+        if (_sourceValidation?.Problem is { } problem)
+        {
+            RoutingLog.ValidationOff(_logger, problem);
         }
     }
 

@@ -38,4 +38,7 @@ internal static partial class RoutingLog
 
     [LoggerMessage(4010, LogLevel.Warning, "Routing could not be brought up to date: {Reason}")]
     internal static partial void Failed(ILogger logger, string reason);
+
+    [LoggerMessage(4011, LogLevel.Warning, "With strict rp_filter, IKE messages on port 4500 do not reach their daemon, and packets from addresses behind a tunnel are dropped: {Reason}")]
+    internal static partial void ValidationOff(ILogger logger, string reason);
 }

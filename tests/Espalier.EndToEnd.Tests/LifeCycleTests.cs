@@ -9,6 +9,8 @@ public sealed class LifeCycleTests
     [Theory]
     [InlineData("TERM")]
     [InlineData("INT")]
+    [InlineData("HUP")]
+    [InlineData("QUIT")]
     public void Run_SignalledToStop_LeavesNothingBehind(string signal)
     {
         Requirements.Need("nft");
@@ -78,6 +80,25 @@ public sealed class LifeCycleTests
         Assert.Contains("4500", Assert.Single(second.Error.Split('\n', StringSplitOptions.RemoveEmptyEntries)), StringComparison.Ordinal);
         Assert.Equal(before, Surroundings(host));
         Assert.False(File.Exists(control));
+    }
+
+    [Fact]
+    public void Start_BelowAReadOnlyProcSys_WarnsOnceOfSettingsAndOnceOfIke()
+    {
+        // As in a container.
+        Requirements.Need("unshare", "timeout");
+        using var host = NetworkNamespace.CreateStrict("container");
+        using var terminal = new Terminal(host);
+        terminal.Type("mount --bind /proc/sys /proc/sys && mount -o remount,ro,bind /proc/sys");
+
+        string log = terminal.Type($"timeout 2 {EspalierProgram.Path} run --control @container 2>&1 || test $? = 124");
+
+        Assert.Contains("ready", log, StringComparison.Ordinal);
+        string[] warnings = [.. log.Split('\n').Where(line => line.Contains("warning: ", StringComparison.Ordinal))];
+        Assert.Equal(2, warnings.Length);
+        Assert.Matches("Kernel settings could not be changed: .*addr_gen_mode, .*: Read-only file system", warnings[0]);
+        Assert.Matches("IKE messages on port 4500 .*src_valid_mark: Read-only file system", warnings[1]);
+        Assert.Matches("WARNING +rp_filter +strict for all, ", terminal.Type($"{EspalierProgram.Path} doctor"));
     }
 
     private static void AddPolicy(EspalierProgram daemon)

@@ -26,7 +26,7 @@ internal static class RoutingCheck
         {
             yield return new Finding(
                 Severity.Warning, "rp_filter",
-                $"strict for {string.Join(", ", strict)}, and src_valid_mark cannot be set from here: the kernel drops what arrives from addresses inside a selector, ESP too",
+                $"strict for {string.Join(", ", strict)}, and src_valid_mark cannot be set from here: the kernel drops IKE on port 4500 on its way to the daemon, and what arrives from addresses inside a selector",
                 "container: --sysctl net.ipv4.conf.all.src_valid_mark=1, or rp_filter 2 (loose)");
         }
 
