@@ -122,19 +122,7 @@ public sealed unsafe class LoopbackRelay : IPortRelay
             vectors[0] = new iovec { iov_base = start, iov_len = (nuint)first.Length };
             vectors[1] = new iovec { iov_base = rest, iov_len = (nuint)second.Length };
             msghdr header = new() { msg_name = &name, msg_namelen = (uint)sizeof(sockaddr_ll), msg_iov = vectors, msg_iovlen = 2 };
-            while (true)
-            {
-                if (Libc.sendmsg(_descriptor, &header, Socket.MSG_DONTWAIT | Socket.MSG_NOSIGNAL) >= 0)
-                {
-                    return 0;
-                }
-
-                int errno = Errno.Last;
-                if (errno != Errno.EINTR)
-                {
-                    return errno;
-                }
-            }
+            return SingleMessage.Send(_descriptor, &header);
         }
     }
 }

@@ -64,19 +64,7 @@ internal sealed unsafe class RawSendSocket : IDisposable
                 header.msg_controllen = WriteSource(control, source);
             }
 
-            while (true)
-            {
-                if (Libc.sendmsg(_descriptor, &header, Socket.MSG_DONTWAIT | Socket.MSG_NOSIGNAL) >= 0)
-                {
-                    return 0;
-                }
-
-                int errno = Errno.Last;
-                if (errno != Errno.EINTR)
-                {
-                    return errno;
-                }
-            }
+            return SingleMessage.Send(_descriptor, &header);
         }
     }
 

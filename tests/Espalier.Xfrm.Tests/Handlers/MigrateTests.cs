@@ -21,21 +21,9 @@ public sealed class MigrateTests
         old.OutboundSequence = 77;
         old.Usage.Packets = 5;
         old.Replay!.Commit(9);
-        var migrate = new XfrmUserMigrate
-        {
-            OldSourceAddress = XfrmConversions.FromAddress(InternetAddress.Parse("192.0.2.1")),
-            OldDestinationAddress = XfrmConversions.FromAddress(InternetAddress.Parse("192.0.2.2")),
-            NewSourceAddress = XfrmConversions.FromAddress(InternetAddress.Parse("198.51.100.1")),
-            NewDestinationAddress = XfrmConversions.FromAddress(InternetAddress.Parse("198.51.100.2")),
-            OldFamily = 2,
-            NewFamily = 2,
-            Protocol = 50,
-            Mode = 1,
-            ReqId = 1,
-        };
 
         service.Expect(Request.PolicyId(XfrmMessage.Migrate, change: (ref XfrmUserPolicyId id) => id.Selector.Protocol = 255)
-            .With(XfrmAttribute.Migrate, migrate)
+            .With(XfrmAttribute.Migrate, Migration(reqId: 1))
             .With(XfrmAttribute.Encapsulation, new XfrmEncapsulationTemplate { Type = 2, SourcePort = 0x9411, DestinationPort = 0x9411 }));
 
         var moved = Assert.Single(service.Database.Sad.All);
@@ -58,21 +46,24 @@ public sealed class MigrateTests
         service.Expect(Request.NewSa(change: (ref XfrmUserSaInfo info) => info.ReqId = 1));
         service.Expect(Request.NewSa(destination: "198.51.100.2"));
         service.Expect(Request.NewPolicy().With(XfrmAttribute.Template, Request.Template()));
-        var migrate = new XfrmUserMigrate
-        {
-            OldSourceAddress = XfrmConversions.FromAddress(InternetAddress.Parse("192.0.2.1")),
-            OldDestinationAddress = XfrmConversions.FromAddress(InternetAddress.Parse("192.0.2.2")),
-            NewSourceAddress = XfrmConversions.FromAddress(InternetAddress.Parse("198.51.100.1")),
-            NewDestinationAddress = XfrmConversions.FromAddress(InternetAddress.Parse("198.51.100.2")),
-            OldFamily = 2,
-            NewFamily = 2,
-            Protocol = 50,
-            Mode = 1,
-        };
 
-        Assert.Equal(LinuxError.NoData, service.ExpectError(Request.PolicyId(XfrmMessage.Migrate).With(XfrmAttribute.Migrate, migrate)).Errno);
+        Assert.Equal(LinuxError.NoData, service.ExpectError(Request.PolicyId(XfrmMessage.Migrate).With(XfrmAttribute.Migrate, Migration(reqId: 0))).Errno);
         Assert.Equal(2, service.Database.Sad.Count);
         Assert.Equal(SaState.Valid, service.Database.Sad.Find(Id())!.State);
         Assert.Equal(InternetAddress.Parse("192.0.2.2"), service.Database.Spd.Policies.Single().Templates[0].Destination);
     }
+
+    /// <summary>From 192.0.2.1 and 192.0.2.2 to 198.51.100.1 and 198.51.100.2.</summary>
+    private static XfrmUserMigrate Migration(uint reqId) => new()
+    {
+        OldSourceAddress = XfrmConversions.FromAddress(InternetAddress.Parse("192.0.2.1")),
+        OldDestinationAddress = XfrmConversions.FromAddress(InternetAddress.Parse("192.0.2.2")),
+        NewSourceAddress = XfrmConversions.FromAddress(InternetAddress.Parse("198.51.100.1")),
+        NewDestinationAddress = XfrmConversions.FromAddress(InternetAddress.Parse("198.51.100.2")),
+        OldFamily = 2,
+        NewFamily = 2,
+        Protocol = 50,
+        Mode = 1,
+        ReqId = reqId,
+    };
 }
