@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using Espalier.Ipsec;
 using Espalier.Xfrm.Events;
 using Espalier.Xfrm.Messages;
@@ -17,6 +18,7 @@ internal sealed class XfrmService : IDisposable
     private readonly AsyncEventHandlers _asyncEvents;
     private readonly InformationHandlers _information;
     private readonly MigrateHandler _migrate;
+    private readonly List<int> _outcomes = [];
 
     public XfrmService(IpsecDatabase database, IXfrmListeners listeners, XfrmOptions options)
     {
@@ -49,6 +51,9 @@ internal sealed class XfrmService : IDisposable
     /// <summary>See <see cref="Requests"/>.</summary>
     public long Failures { get; private set; }
 
+    /// <summary>How each message of the datagram that was handled last ended: 0 or an errno, whether or not it was acknowledged.</summary>
+    public ReadOnlySpan<int> Outcomes => CollectionsMarshal.AsSpan(_outcomes);
+
     /// <summary>Datagrams with bytes that are no message.</summary>
     public long Malformed { get; private set; }
 
@@ -58,6 +63,7 @@ internal sealed class XfrmService : IDisposable
     /// </summary>
     public void Handle(ReadOnlySpan<byte> datagram, IXfrmPeer peer)
     {
+        _outcomes.Clear();
         var reader = new NetlinkMessageReader(datagram);
         while (reader.MoveNext())
         {
@@ -75,6 +81,7 @@ internal sealed class XfrmService : IDisposable
                 }
             }
 
+            _outcomes.Add(error.Errno);
             if (error.Failed || (acknowledge && (header.Flags & Netlink.Acknowledge) != 0))
             {
                 Failures += error.Failed ? 1 : 0;

@@ -8,7 +8,7 @@ internal static class ControlMessage
     /// <summary>u32 version, u32 netlink protocol, with end B of a datagram socket pair; without a descriptor it only asks. Answer: NLMSG_ERROR.</summary>
     public const ushort Attach = 0xE500;
 
-    /// <summary>To the client: the request datagram on B is handled, its answers are queued. u32 errno.</summary>
+    /// <summary>To the client: the request datagram on B is handled, its answers are queued. u32 errno, then the u32 outcome of each message.</summary>
     public const ushort Done = 0xE501;
 
     /// <summary>u32 mask of groups, bit n - 1 for group n: replaces the subscription. Answer: NLMSG_ERROR.</summary>

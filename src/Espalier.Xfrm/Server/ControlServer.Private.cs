@@ -110,16 +110,6 @@ public sealed partial class ControlServer
         }
     }
 
-    // A daemon may ask again and again: the same is said once.
-    private void LogUnsupported(string reason)
-    {
-        if (reason != _lastUnsupported)
-        {
-            _lastUnsupported = reason;
-            Log.RequestRefused(_logger, reason);
-        }
-    }
-
     // The answer tells the mark that routing exempts, for the sockets of IKE daemons (NLMSGERR_ATTR_COOKIE).
     private void AnswerAttach(ControlClient client, ReadOnlySpan<byte> message, in NetlinkHeader header, XfrmError error)
     {

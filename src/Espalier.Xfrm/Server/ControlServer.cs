@@ -32,10 +32,13 @@ public sealed partial class ControlServer : IXfrmListeners, IDisposable
     private readonly List<ControlClient> _clients = [];
     private readonly EncapsulationRegistry _encapsulation = new();
     private readonly NetlinkWriter _writer = new(2 * XfrmContext.MaximumDatagram);
+
+    // DONE of a request of the greatest length, made of the shortest messages.
+    private readonly NetlinkWriter _done = new(NetlinkHeader.Size + sizeof(uint) + MaximumRequest / NetlinkHeader.Size * sizeof(uint));
+    private readonly RefusalLog _refusals;
     private ControlListener? _listener;
     private ControlLoop.Registration? _listening;
     private long _acceptAgain = long.MaxValue;
-    private string? _lastUnsupported;
     private bool _disposed;
 
     /// <summary>Creates a server that does not listen yet.</summary>
@@ -47,7 +50,8 @@ public sealed partial class ControlServer : IXfrmListeners, IDisposable
         _logger = logger;
         Options = options;
         _policy = new PeerPolicy(options, UserDirectory.EffectiveUser);
-        _service = new XfrmService(database, this, options.Xfrm) { Unsupported = LogUnsupported };
+        _refusals = new RefusalLog(logger, database.Clock);
+        _service = new XfrmService(database, this, options.Xfrm) { Unsupported = _refusals.Say };
         database.Events.Signal = Loop.Wake;
         Loop.AfterRound = AfterRound;
     }
@@ -213,14 +217,15 @@ public sealed partial class ControlServer : IXfrmListeners, IDisposable
         }
     }
 
-    /// <summary>Tells the preload library that the request with this sequence number is handled.</summary>
+    /// <summary>Tells the preload library that the request with this sequence number is handled, and how each of its messages ended.</summary>
     internal void SendDone(ControlClient client, uint sequence, int errno)
     {
-        _writer.Begin(ControlMessage.Done, 0, sequence, 0);
-        _writer.Reserve<uint>() = (uint)errno;
-        _writer.End();
-        client.SendOnLease(_writer.Written);
-        _writer.Clear();
+        _done.Begin(ControlMessage.Done, 0, sequence, 0);
+        _done.Reserve<uint>() = (uint)errno;
+        _done.Append(MemoryMarshal.AsBytes(errno == 0 ? _service.Outcomes : []));
+        _done.End();
+        client.SendOnLease(_done.Written);
+        _done.Clear();
     }
 
     /// <summary>Makes and sends the next part of a dump.</summary>

@@ -30,7 +30,7 @@ internal static class ControlSocket
     public static Parsed Next(UnixConnection connection)
     {
         Assert.True(connection.WaitReadable(10_000), "no answer");
-        byte[] buffer = new byte[8192];
+        byte[] buffer = new byte[32 * 1024];
         var received = connection.Receive(buffer);
         Assert.Equal(UnixReceiveOutcome.Message, received.Outcome);
         return Assert.Single(Parsed.All(buffer[..received.Length]));

@@ -85,6 +85,36 @@ public sealed class ProtocolTests
     }
 
     [Fact]
+    public void Done_TellsOfEachMessageHowItEnded_WhetherOrNotItIsAcknowledged()
+    {
+        using var server = new ServerHarness();
+        using var lease = UnixConnection.Connect(server.Path);
+        var (a, b) = UnixConnection.Pair(datagram: true);
+        using (a)
+        using (b)
+        {
+            Assert.Equal(0, lease.Send(Attach(), b.Descriptor));
+            Assert.Equal(0, Next(lease).Errno);
+            byte[] silent = Request.NewPolicy();
+            BitConverter.GetBytes(Netlink.Request).AsSpan(0, sizeof(ushort)).CopyTo(silent.AsSpan(6));
+
+            Assert.Equal(0, a.Send([.. silent, .. silent, .. Request.PolicyId(XfrmMessage.DeletePolicy).Bytes(), .. Request.PolicyId(XfrmMessage.DeletePolicy).Bytes()]));
+            Assert.Equal([0, 0, LinuxError.Exists, 0, LinuxError.NoEntry], Outcomes(Next(lease)));
+
+            // As many as a request can hold.
+            byte[] many = [.. Enumerable.Repeat(Request.Bare((XfrmMessage)Netlink.FirstType, flags: 0).Bytes(), 4096).SelectMany(message => message)];
+            Assert.Equal(0, a.Send(many));
+            Assert.Equal(new int[4097], Outcomes(Next(lease)));
+        }
+
+        static int[] Outcomes(Parsed done)
+        {
+            Assert.Equal(ControlMessage.Done, done.Type);
+            return [.. System.Runtime.InteropServices.MemoryMarshal.Cast<byte, int>(done.Payload)];
+        }
+    }
+
+    [Fact]
     public void Lease_Closed_EndsTheAttachment()
     {
         using var server = new ServerHarness();
