@@ -37,7 +37,10 @@
  * An IKE daemon (a process that installs SAs or policies and is subscribed to EXPIRE) may not speak for long. So it gets a thread that waits for the
  * end of the data plane, hands everything over to the next one, and repeats the policies that the daemon has installed, so that traps work and what
  * they hold leaves in clear no longer than that takes. Then it asks for each SA that the daemon has installed: of those that are gone, and all are after a restart, the data
- * plane says EXPIRE, and the daemon makes new ones. Policies as they were sent, and which the SAs are (address, SPI; no keys), are remembered here.
+ * plane says EXPIRE, and the daemon makes new ones. Policies as they were sent, and which the SAs are (address, SPI; no keys), are remembered here,
+ * from when the data plane has taken them: DONE says of each message of a request how it ended, whether or not it asked for an acknowledgement (NLM_F_ACK).
+ * What is removed is forgotten also where no data plane was there to remove it. Policies are told apart as in the kernel: by direction, selector, mark, interface
+ * id and type. Of one that is removed by its index the data plane is asked first which that is.
  *
  * Threads may share XFRM sockets; one request of a process is handled after the other. After fork the child shares what is queued; when it
  * first sends, the socket becomes its own, with the same numbers and subscription. After exec a descriptor without FD_CLOEXEC is no XFRM
@@ -68,8 +71,10 @@
  *   opening.c               socket: makes the pair
  *   names-and-options.c     bind, connect, getsockname, setsockopt, getsockopt
  *   sending.c               send, sendto, sendmsg, write: the request goes to the data plane, whose DONE is waited for
- *   lease.c                 what is said on the lease: hands sockets over, the first time and to a data plane that is back
- *   remembering.c           the SAs and policies that the request has installed or removed
+ *   lease.c                 what is said on the lease; hands a socket over
+ *   handing-over.c          does so again: to a data plane that is back, and after fork
+ *   remembered-associations.c, remembered-policies.c, policy-key.c
+ *                           the SAs and policies that the request has installed or removed
  *   watch.c                 the thread of an IKE daemon, which gives them to the next data plane
  *   receiving.c             recvmsg, recvfrom: the answer, and notifications
  *   closing.c               close, close_range, closefrom, dup, dup2, dup3, fcntl
@@ -87,7 +92,9 @@
 #include <unistd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <netinet/in.h>
 #include <linux/netlink.h>
+#include <linux/xfrm.h>
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -161,22 +168,55 @@ void take_port(struct xfrm_socket *s, uint32_t wanted);
 void give_name(struct sockaddr *to, socklen_t *length, socklen_t room, uint32_t port, uint32_t groups);
 
 /* lease.c */
-int await(int lease, uint16_t type, uint32_t sequence);
+bool await(int lease, uint16_t type, uint16_t other, uint32_t sequence, struct nlmsghdr *message, size_t room);
+int error_of(const struct nlmsghdr *answer);
 int exchange(int lease, struct nlmsghdr *message, int descriptor);
+int fetch(int connection, struct nlmsghdr *message, uint16_t type, struct nlmsghdr *answer, size_t room);
 int ask(int lease, uint16_t type, const void *payload, size_t length, int descriptor);
 int connect_control(void);
 int attach(struct xfrm_socket *s);
+
+/* handing-over.c */
 void revive_all(void);
 int ensure_attached(struct xfrm_socket *s);
 int ask_in_turn(struct xfrm_socket *s, uint16_t type, const void *payload, size_t length);
 
-/* remembering.c */
-bool note_association(const struct nlmsghdr *message);
-bool note_policy(const struct nlmsghdr *message);
-void repeat_remembered(int connection);
+/* Of a message: 0, the errno with which it was refused, or that nobody knows. */
+enum { UNKNOWN_OUTCOME = -1 };
+
+/* What is there no more: removed, never there, or gone with its data plane. */
+static inline bool is_removed(int outcome)
+{
+    return outcome == 0 || outcome == ENOENT || outcome == ESRCH || outcome == UNKNOWN_OUTCOME;
+}
+
+static inline bool is_message(const struct nlmsghdr *message, uint16_t type, size_t payload)
+{
+    return message->nlmsg_type == type && message->nlmsg_len >= NLMSG_LENGTH(payload);
+}
+
+/* remembered-associations.c */
+bool note_association(const struct nlmsghdr *message, int outcome);
+void ask_for_associations(int connection);
+
+/* policy-key.c */
+struct policy_key {
+    struct xfrm_selector selector;
+    struct xfrm_mark mark;
+    uint32_t if_id;
+    uint8_t direction, type;
+    uint16_t zero;
+};
+uint8_t policy_type_of(const struct nlmsghdr *message, size_t fixed);
+void set_policy_key(struct policy_key *key, const struct xfrm_selector *selector, uint8_t direction, const struct nlmsghdr *message, size_t fixed);
+
+/* remembered-policies.c */
+void expect_removal(const struct nlmsghdr *message);
+bool note_policy(const struct nlmsghdr *message, int outcome);
+void repeat_policies(int connection);
 
 /* watch.c */
-void note(const struct nlmsghdr *message);
+void note(const struct nlmsghdr *message, int outcome);
 
 /* ike-sockets.c */
 int set_socket_policy(int fd, const void *value, socklen_t length);

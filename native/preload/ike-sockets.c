@@ -1,8 +1,6 @@
 /* IKE sockets: bypass policies and UDP encapsulation, on sockets that are none of XFRM. */
 #include "espalier-xfrm.h"
 #include <string.h>
-#include <netinet/in.h>
-#include <linux/xfrm.h>
 
 enum {
     MAX_REGISTRATIONS = 256,    /* sockets with UDP_ENCAP; the data plane's bound, too */

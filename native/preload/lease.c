@@ -1,4 +1,4 @@
-/* The conversation on the lease: what is asked and answered beside the requests, and how a socket goes over to a data plane that is back. */
+/* The conversation on the lease: what is asked and answered beside the requests. */
 #include "espalier-xfrm.h"
 #include <stdatomic.h>
 #include <stddef.h>
@@ -6,32 +6,41 @@
 
 enum {
     ANSWER_SECONDS = 10,        /* a data plane that does not answer for so long counts as gone */
+    MAX_SHORT_ANSWER = 1024,    /* bytes of an answer on the lease, more than any has */
 };
 
-/* Waits for a message of this type on the lease, with this sequence number unless that is 0. Returns the errno it carries (0 = good), or
-   ECONNREFUSED if the data plane is gone or says nothing for too long. A message numbered 0 is a refusal that came before the question. */
-int await(int lease, uint16_t type, uint32_t sequence)
+/* Waits for a message with this sequence number (any, if that is 0) of one of two types, and takes it into the buffer, at most `room` bytes. A
+   refusal that came before the question is numbered 0. False if the data plane is gone or says nothing for too long; then the lease ends, so
+   that a late answer is no answer to something else, and what it has not handled is dropped with B. */
+bool await(int lease, uint16_t type, uint16_t other, uint32_t sequence, struct nlmsghdr *message, size_t room)
 {
-    _Alignas(struct nlmsghdr) char buffer[1024];
-    const struct nlmsghdr *message = (const struct nlmsghdr *)buffer;
     for (;;) {
-        ssize_t length = recv(lease, buffer, sizeof buffer, 0);
+        ssize_t length = recv(lease, message, room, 0);
         if (length < 0 && errno == EINTR)
             continue;
-        if (length <= 0)
-            return ECONNREFUSED;
-        if ((size_t)length < NLMSG_LENGTH(sizeof(int)) || message->nlmsg_type != type || (sequence && message->nlmsg_seq && message->nlmsg_seq != sequence)) {
-            explicit_bzero(buffer, (size_t)length);     /* an SA with its keys, if GETSA found it */
-            continue;
+        if (length <= 0) {
+            shutdown(lease, SHUT_RDWR);
+            return false;
         }
-        int error;
-        memcpy(&error, NLMSG_DATA(message), sizeof error);
-        return error < 0 ? -error : error;
+        bool has_error = (size_t)length >= NLMSG_LENGTH(sizeof(int));
+        if (message->nlmsg_len > (size_t)length)
+            message->nlmsg_len = (uint32_t)length;
+        if (has_error && (message->nlmsg_type == type || message->nlmsg_type == other) && (!sequence || !message->nlmsg_seq || message->nlmsg_seq == sequence))
+            return true;
+        explicit_bzero(message, (size_t)length);        /* an SA with its keys, if GETSA found it */
     }
 }
 
-/* Sends one message on the lease (or a request on a connection without ATTACH), with a descriptor unless that is -1, and waits for the answer: 0 or an errno. */
-int exchange(int lease, struct nlmsghdr *message, int descriptor)
+/* The errno in the first word of an answer: NLMSG_ERROR carries it negative, DONE positive. */
+int error_of(const struct nlmsghdr *answer)
+{
+    int error;
+    memcpy(&error, NLMSG_DATA(answer), sizeof error);
+    return error < 0 ? -error : error;
+}
+
+/* Sends one message on the lease, with a descriptor unless that is -1: 0 or an errno. What an end of the data plane makes of it, the answer will say. */
+static int put(int lease, struct nlmsghdr *message, int descriptor)
 {
     static _Atomic uint32_t questions;
     message->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
@@ -45,9 +54,31 @@ int exchange(int lease, struct nlmsghdr *message, int descriptor)
         packet.msg_control = &rights;
         packet.msg_controllen = sizeof rights.space;
     }
-    if (real_sendmsg()(lease, &packet, MSG_NOSIGNAL) < 0 && errno != EPIPE && errno != ECONNRESET)
-        return errno;
-    return await(lease, NLMSG_ERROR, message->nlmsg_seq);
+    while (real_sendmsg()(lease, &packet, MSG_NOSIGNAL) < 0)
+        if (errno != EINTR)
+            return errno == EPIPE || errno == ECONNRESET ? 0 : errno;
+    return 0;
+}
+
+/* Sends one message on the lease (or a request on a connection without ATTACH), with a descriptor unless that is -1, and waits for the answer: 0 or an errno. */
+int exchange(int lease, struct nlmsghdr *message, int descriptor)
+{
+    union { struct nlmsghdr header; char bytes[MAX_SHORT_ANSWER]; } answer;
+    int error = put(lease, message, descriptor);
+    if (error)
+        return error;
+    return await(lease, NLMSG_ERROR, NLMSG_ERROR, message->nlmsg_seq, &answer.header, sizeof answer) ? error_of(&answer.header) : ECONNREFUSED;
+}
+
+/* The same on a connection without ATTACH, where the answer to take is of this type: 0 or an errno. */
+int fetch(int connection, struct nlmsghdr *message, uint16_t type, struct nlmsghdr *answer, size_t room)
+{
+    int error = put(connection, message, -1);
+    if (error)
+        return error;
+    if (!await(connection, type, NLMSG_ERROR, message->nlmsg_seq, answer, room))
+        return ECONNREFUSED;
+    return answer->nlmsg_type == type ? 0 : error_of(answer) ? error_of(answer) : EPROTO;
 }
 
 /* The same with a message of ours. */
@@ -106,79 +137,5 @@ int attach(struct xfrm_socket *s)
         discard(lease);
     }
     s->owner = getpid();
-    return error;
-}
-
-/* True if the data plane holds this lease. Takes what an interrupted conversation left on it. */
-static bool lease_is_alive(int lease)
-{
-    char stale[1024];
-    for (;;) {
-        ssize_t length = recv(lease, stale, sizeof stale, MSG_DONTWAIT);
-        if (length == 0)
-            return false;
-        if (length < 0 && errno != EINTR)
-            return errno == EAGAIN;
-    }
-}
-
-/* A forked process that speaks takes a pair of its own, on the same numbers: the old one goes on in the process that it comes from. */
-static int replace_pair(struct xfrm_socket *s)
-{
-    int pair[2];
-    if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair) < 0)
-        return errno;
-    for (int fd = 0; fd < MAX_DESCRIPTORS; fd++) {
-        if (entry_of(fd) != number_of(s))
-            continue;
-        int flags = real_fcntl()(fd, F_GETFD), status = real_fcntl()(fd, F_GETFL);
-        real_dup3()(pair[0], fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0);
-        real_fcntl()(fd, F_SETFL, status);
-    }
-    real_dup3()(pair[1], s->data_plane_end, O_CLOEXEC);
-    discard(pair[0]);
-    discard(pair[1]);
-    return 0;
-}
-
-/* Attaches a socket again. Requests that the old data plane left unread are dropped: their senders were told so. */
-static int revive(struct xfrm_socket *s)
-{
-    char unread[16];
-    int error = s->owner == getpid() ? 0 : replace_pair(s);
-    while (!error && recv(s->data_plane_end, unread, sizeof unread, MSG_DONTWAIT) >= 0)
-        ;
-    return error ? error : attach(s);
-}
-
-/* In turn. When a data plane is back, every XFRM socket of the process goes over to it: event sockets never send. */
-void revive_all(void)
-{
-    for (struct xfrm_socket *s = &sockets[1]; s < &sockets[MAX_SOCKETS]; s++)
-        if (s->descriptors > 0 && !lease_is_alive(s->lease))
-            revive(s);      /* if it fails, its own next send says so */
-}
-
-/* In turn. 0 or an errno. */
-int ensure_attached(struct xfrm_socket *s)
-{
-    if (s->descriptors == 0)
-        return EBADF;       /* another thread has closed it */
-    if (s->owner == getpid() && lease_is_alive(s->lease))
-        return 0;
-    int error = revive(s);
-    if (!error)
-        revive_all();
-    return error;
-}
-
-/* Asks on a lease that is alive. 0 or an errno. */
-int ask_in_turn(struct xfrm_socket *s, uint16_t type, const void *payload, size_t length)
-{
-    int cancel_state = take_turn();
-    int error = ensure_attached(s);
-    if (!error)
-        error = ask(s->lease, type, payload, length, -1);
-    end_turn(cancel_state);
     return error;
 }

@@ -1,7 +1,6 @@
 /* Addresses and options: bind, connect, getsockname, setsockopt, getsockopt. */
 #include "espalier-xfrm.h"
 #include <string.h>
-#include <netinet/in.h>
 #include <netinet/udp.h>
 
 enum {

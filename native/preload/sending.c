@@ -1,5 +1,6 @@
 /* Sending: send, sendto, sendmsg, write. */
 #include "espalier-xfrm.h"
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,18 +23,44 @@ static uint32_t sequence_of(const char *request, size_t length)
     return header.nlmsg_seq;
 }
 
+/* Remembers and forgets what the messages of a request have done. DONE says it of each, also of those that asked for no acknowledgement. NULL: no
+   data plane has handled them, so nothing is installed, and what was to be removed will not come back. In turn. */
+static void note_outcomes(const char *request, size_t length, const struct nlmsghdr *done)
+{
+    int left = (int)length, outcome;
+    const char *at = done ? (const char *)NLMSG_DATA(done) + sizeof(int) : NULL, *end = done ? (const char *)done + done->nlmsg_len : NULL;
+    for (const struct nlmsghdr *message = (const struct nlmsghdr *)request; NLMSG_OK(message, left); message = NLMSG_NEXT(message, left)) {
+        bool known = at && end - at >= (ptrdiff_t)sizeof outcome;
+        if (known)
+            memcpy(&outcome, at, sizeof outcome);
+        at = known ? at + sizeof outcome : NULL;
+        if (message->nlmsg_flags & NLM_F_REQUEST)       /* else it is none, and was only acknowledged */
+            note(message, known ? outcome : UNKNOWN_OUTCOME);
+    }
+}
+
+/* Sends a request on a socket that is attached, and waits until it is handled. In turn. 0 or an errno; if that is 0, DONE is in its place. */
+static int send_request(struct xfrm_socket *s, int fd, const char *request, size_t length, int flags, struct nlmsghdr *done, size_t room)
+{
+    if (entry_of(fd) != number_of(s))
+        return EBADF;       /* another thread has closed or replaced it: it may be anybody's */
+    int left = (int)length;
+    for (const struct nlmsghdr *message = (const struct nlmsghdr *)request; NLMSG_OK(message, left); message = NLMSG_NEXT(message, left))
+        expect_removal(message);
+    if (real_send()(fd, request, length, MSG_NOSIGNAL | (flags & MSG_DONTWAIT)) < 0)
+        return errno;
+    return await(s->lease, DONE, DONE, sequence_of(request, length), done, room) ? error_of(done) : ECONNREFUSED;
+}
+
 /* Sends one request and waits until it is handled. 0 or an errno. */
-static int converse(struct xfrm_socket *s, int fd, const char *request, size_t length, int flags)
+static int converse(struct xfrm_socket *s, int fd, const char *request, size_t length, int flags, struct nlmsghdr *done, size_t room)
 {
     int cancel_state = take_turn();
     int error = ensure_attached(s);
-    if (!error && entry_of(fd) != number_of(s))
-        error = EBADF;      /* another thread has closed or replaced it: it may be anybody's */
     if (!error)
-        error = real_send()(fd, request, length, MSG_NOSIGNAL | (flags & MSG_DONTWAIT)) < 0 ? errno : await(s->lease, DONE, sequence_of(request, length));
-    int left = (int)length;
-    for (const struct nlmsghdr *message = (const struct nlmsghdr *)request; !error && NLMSG_OK(message, left); message = NLMSG_NEXT(message, left))
-        note(message);
+        error = send_request(s, fd, request, length, flags, done, room);
+    if (!error || error == ECONNREFUSED)
+        note_outcomes(request, length, error ? NULL : done);
     end_turn(cancel_state);
     return error;
 }
@@ -50,7 +77,8 @@ static ssize_t submit(int fd, const struct msghdr *message, int flags)
     if (length == 0)
         return fail(ENODATA);
     struct xfrm_socket *s = socket_of(fd);
-    char *request = malloc(length);
+    size_t room = NLMSG_SPACE(sizeof(int) + length / NLMSG_HDRLEN * sizeof(int));       /* an outcome for each message */
+    char *request = malloc(NLMSG_ALIGN(length) + room);
     if (!request)
         return fail(ENOBUFS);
     for (size_t i = 0; i < message->msg_iovlen; copied += message->msg_iov[i++].iov_len)
@@ -58,7 +86,7 @@ static ssize_t submit(int fd, const struct msghdr *message, int flags)
             memcpy(request + copied, message->msg_iov[i].iov_base, message->msg_iov[i].iov_len);
     take_port(s, 0);
     stamp_port(request, (int)length, s->port);
-    int error = converse(s, fd, request, length, flags);
+    int error = converse(s, fd, request, length, flags, (struct nlmsghdr *)(request + NLMSG_ALIGN(length)), room);
     explicit_bzero(request, length);        /* it may carry keys */
     free(request);
     return error ? fail(error) : (ssize_t)length;

@@ -3,7 +3,6 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <linux/xfrm.h>
 
 enum {
     WATCH_MS = 100,             /* how often it looks for a data plane that is back */
@@ -26,7 +25,8 @@ static void *watch(void *connection)
         discard(lease);
         int cancel_state = take_turn();
         revive_all();
-        repeat_remembered(fd);
+        repeat_policies(fd);
+        ask_for_associations(fd);
         end_turn(cancel_state);
     }
     return NULL;
@@ -60,10 +60,10 @@ static bool is_subscribed(enum xfrm_nlgroups group)
     return false;
 }
 
-/* In turn. */
-void note(const struct nlmsghdr *message)
+/* One message of a request: remembers or forgets what it has installed or removed. In turn. */
+void note(const struct nlmsghdr *message, int outcome)
 {
-    bool association = note_association(message), policy = note_policy(message);
+    bool association = note_association(message, outcome), policy = note_policy(message, outcome);
     if ((association || policy) && watched != getpid() && is_subscribed(XFRMNLGRP_EXPIRE))
         start_watch();
 }

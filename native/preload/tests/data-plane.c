@@ -6,8 +6,8 @@
  *   LOSE   NLMSG_OVERRUN to every subscriber of group `count`, as where notifications were lost
  *   PORTS  ENCAP registrations on the lease of the asker: how many, the family and port of the last one
  *
- * On a connection without ATTACH, GETSA: it knows no SA, and says EXPIRE to every subscriber; UPDPOLICY: it says so to every
- * subscriber of policies. It refuses ENCAP of port 4444 with EADDRINUSE, and says that ports which are registered cannot be shared.
+ * On a connection without ATTACH, GETSA: it knows no SA, and says EXPIRE to every subscriber; UPDPOLICY: it takes it, and says so to every
+ * subscriber of policies; GETPOLICY: see data-plane-policies.c, as for XFRM's messages on B. It refuses ENCAP of port 4444 with EADDRINUSE, and says that ports which are registered cannot be shared.
  */
 #include "harness.h"
 #include <fcntl.h>
@@ -86,7 +86,14 @@ static void control(const struct client *clients, struct client *c, const struct
             if (clients[i].end >= 0 && clients[i].groups & 1u << (XFRMNLGRP_EXPIRE - 1))
                 reply(clients[i].end, XFRM_MSG_EXPIRE, 0, 0, 0, NLMSG_DATA(request), sizeof(struct xfrm_usersa_id));
         error.error = -ESRCH;
+    } else if (request->nlmsg_type == XFRM_MSG_GETPOLICY) {
+        size_t length = 0;
+        const void *policy = find_policy(request, &length);
+        if (policy)
+            reply(c->lease, XFRM_MSG_NEWPOLICY, 0, request->nlmsg_seq, 0, policy, length);
+        error.error = policy ? 0 : -ENOENT;
     } else if (request->nlmsg_type == XFRM_MSG_UPDPOLICY) {
+        error.error = -change_database(request);
         for (int i = 0; i < MAX_CLIENTS; i++)
             if (clients[i].end >= 0 && clients[i].groups & 1u << (XFRMNLGRP_POLICY - 1))
                 reply(clients[i].end, XFRM_MSG_UPDPOLICY, 0, 0, 0, NLMSG_DATA(request), request->nlmsg_len - NLMSG_HDRLEN);
@@ -113,7 +120,6 @@ static void continue_dump(struct client *c)
 
 static void handle(struct client *clients, struct client *c, const struct request *request)
 {
-    struct nlmsgerr quiet = { .error = 0 };
     counted.requests++;
     switch (request->header.nlmsg_type) {
     case ECHO:
@@ -146,7 +152,20 @@ static void handle(struct client *clients, struct client *c, const struct reques
     default:
         break;
     }
-    reply(c->lease, DONE, 0, request->header.nlmsg_seq, 0, &quiet, 4);
+}
+
+/* Handles the messages of a datagram: the tests' own one at a time, XFRM's all. DONE says how each ended. */
+static void handle_all(struct client *clients, struct client *c, const struct request *request, size_t length)
+{
+    int done[1 + 64] = { 0 }, count = 0, left = (int)length;
+    handle(clients, c, request);
+    for (const struct nlmsghdr *message = &request->header; NLMSG_OK(message, left) && count < 64; message = NLMSG_NEXT(message, left)) {
+        struct nlmsgerr error = { .error = -change_database(message), .msg = *message };
+        done[++count] = -error.error;
+        if (error.error || message->nlmsg_flags & NLM_F_ACK)
+            reply(c->end, NLMSG_ERROR, NLM_F_CAPPED, message->nlmsg_seq, message->nlmsg_pid, &error, sizeof error);
+    }
+    reply(c->lease, DONE, 0, request->header.nlmsg_seq, 0, done, sizeof *done * (size_t)(1 + count));
 }
 
 static void read_lease(const struct client *clients, struct client *c)
@@ -198,10 +217,11 @@ static void serve(int listener)
                 read_lease(clients, &clients[i]);
         for (int i = 0; i < MAX_CLIENTS; i++) {
             struct client *c = &clients[i];
-            union { struct request request; char bytes[8192]; } buffer;
-            if (set[2 + 2 * i].revents & POLLIN && c->end >= 0 && set[2 + 2 * i].fd == c->end &&
-                recv(c->end, &buffer, sizeof buffer, MSG_DONTWAIT) >= (ssize_t)sizeof(struct nlmsghdr))
-                handle(clients, c, &buffer.request);
+            union { struct request request; char bytes[8192]; } buffer = { .bytes = { 0 } };
+            ssize_t length = set[2 + 2 * i].revents & POLLIN && c->end >= 0 && set[2 + 2 * i].fd == c->end
+                ? recv(c->end, &buffer, sizeof buffer, MSG_DONTWAIT) : -1;
+            if (length >= (ssize_t)sizeof(struct nlmsghdr))
+                handle_all(clients, c, &buffer.request, (size_t)length);
             else if (set[2 + 2 * i].revents & POLLOUT)
                 continue_dump(c);
         }

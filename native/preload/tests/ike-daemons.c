@@ -7,7 +7,7 @@
 
 static void change_association(int fd, uint16_t type, uint32_t spi)
 {
-    struct { struct nlmsghdr header; union { struct xfrm_usersa_info info; struct xfrm_usersa_id id; } body; } request = { .header = { .nlmsg_type = type } };
+    struct { struct nlmsghdr header; union { struct xfrm_usersa_info info; struct xfrm_usersa_id id; } body; } request = { .header = { .nlmsg_type = type, .nlmsg_flags = NLM_F_REQUEST } };
     request.header.nlmsg_len = type == XFRM_MSG_DELSA ? NLMSG_LENGTH(sizeof request.body.id) : sizeof request;
     if (type == XFRM_MSG_DELSA)
         request.body.id = (struct xfrm_usersa_id){ .daddr = { .a4 = 7 }, .spi = spi, .family = AF_INET, .proto = IPPROTO_ESP };
@@ -66,8 +66,9 @@ static void change_policy(int fd, uint16_t type, uint16_t port, uint32_t priorit
     };
     if (type == XFRM_MSG_DELPOLICY) {
         struct xfrm_userpolicy_id id = { .sel = request.info.sel, .dir = XFRM_POLICY_OUT };
-        request.header.nlmsg_len = NLMSG_LENGTH(sizeof id);
+        request.header.nlmsg_len = NLMSG_LENGTH(sizeof id + sizeof request.attribute);
         memcpy(NLMSG_DATA(&request.header), &id, sizeof id);
+        memcpy((char *)NLMSG_DATA(&request.header) + sizeof id, &(uint32_t[2]){ 8 | XFRMA_IF_ID << 16, 77 }, sizeof request.attribute);
     } else if (type == XFRM_MSG_FLUSHPOLICY) {
         request.header.nlmsg_len = NLMSG_HDRLEN;
     }

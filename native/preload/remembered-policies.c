@@ -1,0 +1,171 @@
+/* The policies that the program has installed: remembered for the next data plane, which is given them. */
+#include "espalier-xfrm.h"
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    MAX_POLICIES = 2048,        /* policies remembered */
+    MAX_POLICY = 1024,          /* bytes of a policy's message */
+    MAX_ANSWER = 4096,          /* bytes of the data plane's datagrams */
+};
+
+/* What the program last sent of a policy: xfrm_userpolicy_info and attributes. */
+struct policy {
+    struct policy *next;
+    struct policy_key key;
+    const struct nlmsghdr *removal;         /* the message on its way that removes it by its index, or NULL */
+    struct nlmsghdr header;
+    struct xfrm_userpolicy_info info;
+};
+
+static struct policy *policies;             /* in the order in which they were installed: of equal priorities the first decides */
+static int policy_count;
+
+/* Where a policy is remembered, or the end of the list. */
+static struct policy **find(const struct policy_key *key)
+{
+    struct policy **place = &policies;
+    while (*place && memcmp(&(*place)->key, key, sizeof *key) != 0)
+        place = &(*place)->next;
+    return place;
+}
+
+static void forget(struct policy **place)
+{
+    struct policy *known = *place;
+    if (!known)
+        return;
+    *place = known->next;
+    free(known);
+    policy_count--;
+}
+
+/* The message as it is goes to the next data plane, where it replaces what stands there. */
+static void remember(const struct nlmsghdr *message)
+{
+    struct xfrm_userpolicy_info info;
+    memcpy(&info, NLMSG_DATA(message), sizeof info);
+    struct policy_key key;
+    set_policy_key(&key, &info.sel, info.dir, message, sizeof info);
+    struct policy **place = find(&key);
+    forget(place);
+    struct policy *next = *place, *policy = NULL;
+    if (policy_count < MAX_POLICIES && message->nlmsg_len <= MAX_POLICY)
+        policy = malloc(offsetof(struct policy, header) + message->nlmsg_len);
+    if (!policy)
+        return;
+    memcpy(&policy->header, message, message->nlmsg_len);
+    policy->header.nlmsg_type = XFRM_MSG_UPDPOLICY;
+    policy->header.nlmsg_pid = 0;
+    policy->next = next;
+    memcpy(&policy->key, &key, sizeof key);
+    policy->removal = NULL;
+    *place = policy;
+    policy_count++;
+}
+
+static void flush(uint8_t type)
+{
+    for (struct policy **place = &policies; *place;)
+        if ((*place)->key.type == type)
+            forget(place);
+        else
+            place = &(*place)->next;
+}
+
+/* The policy that a message removes, DELPOLICY or a hard POLEXPIRE: `fixed` bytes stand before its attributes. */
+static bool is_removal(const struct nlmsghdr *message, struct xfrm_userpolicy_id *id, size_t *fixed)
+{
+    struct xfrm_user_polexpire expire;
+    if (is_message(message, XFRM_MSG_DELPOLICY, sizeof *id)) {
+        memcpy(id, NLMSG_DATA(message), sizeof *id);
+        *fixed = sizeof *id;
+        return true;
+    }
+    if (!is_message(message, XFRM_MSG_POLEXPIRE, sizeof expire))
+        return false;
+    memcpy(&expire, NLMSG_DATA(message), sizeof expire);
+    *id = (struct xfrm_userpolicy_id){ .sel = expire.pol.sel, .index = expire.pol.index, .dir = expire.pol.dir };
+    *fixed = sizeof expire;
+    return expire.hard != 0;
+}
+
+/* Asks the data plane, which gave the index, for the policy: 0 or an errno. The attributes of the removal are part of the question. */
+static int look_up(const struct nlmsghdr *removal, const struct xfrm_userpolicy_id *id, size_t fixed, struct policy_key *key)
+{
+    union { struct nlmsghdr header; char bytes[MAX_POLICY]; } question = { .bytes = { 0 } };
+    union { struct nlmsghdr header; char bytes[MAX_ANSWER]; } answer;
+    size_t before = NLMSG_LENGTH(NLMSG_ALIGN(fixed)), attributes = removal->nlmsg_len > before ? removal->nlmsg_len - before : 0;
+    if (NLMSG_SPACE(sizeof *id) + attributes > sizeof question)
+        return EMSGSIZE;
+    question.header = (struct nlmsghdr){ .nlmsg_len = (uint32_t)(NLMSG_SPACE(sizeof *id) + attributes), .nlmsg_type = XFRM_MSG_GETPOLICY };
+    memcpy(NLMSG_DATA(&question.header), id, sizeof *id);
+    memcpy(question.bytes + NLMSG_SPACE(sizeof *id), (const char *)removal + before, attributes);
+    int connection = connect_control();
+    if (connection < 0)
+        return ECONNREFUSED;
+    int error = fetch(connection, &question.header, XFRM_MSG_NEWPOLICY, &answer.header, sizeof answer);
+    discard(connection);
+    if (error)
+        return error;
+    struct xfrm_userpolicy_info info;
+    if (!is_message(&answer.header, XFRM_MSG_NEWPOLICY, sizeof info))
+        return EPROTO;
+    memcpy(&info, NLMSG_DATA(&answer.header), sizeof info);
+    set_policy_key(key, &info.sel, info.dir, &answer.header, sizeof info);
+    return 0;
+}
+
+/* Before a message is sent: of one that removes a policy by its index, finds out which that is. Afterwards nobody knows any more. In turn. */
+void expect_removal(const struct nlmsghdr *message)
+{
+    struct xfrm_userpolicy_id id;
+    struct policy_key key;
+    size_t fixed;
+    if (!policies || !is_removal(message, &id, &fixed) || !id.index || look_up(message, &id, fixed, &key) != 0)
+        return;
+    struct policy *known = *find(&key);
+    if (known)
+        known->removal = message;
+}
+
+static void forget_removed(const struct nlmsghdr *message, const struct xfrm_userpolicy_id *id, size_t fixed, bool removed)
+{
+    struct policy **place = &policies;
+    struct policy_key key;
+    set_policy_key(&key, &id->sel, id->dir, message, fixed);
+    if (!id->index)
+        place = find(&key);
+    else
+        while (*place && (*place)->removal != message)
+            place = &(*place)->next;
+    if (removed)
+        forget(place);
+    else if (*place)
+        (*place)->removal = NULL;
+}
+
+/* As note_association, of policies. */
+bool note_policy(const struct nlmsghdr *message, int outcome)
+{
+    struct xfrm_userpolicy_id id;
+    size_t fixed;
+    bool installs = is_message(message, XFRM_MSG_NEWPOLICY, sizeof(struct xfrm_userpolicy_info))
+        || is_message(message, XFRM_MSG_UPDPOLICY, sizeof(struct xfrm_userpolicy_info));
+    if (installs && outcome == 0)
+        remember(message);
+    else if (is_message(message, XFRM_MSG_FLUSHPOLICY, 0) && is_removed(outcome))
+        flush(policy_type_of(message, 0));
+    else if (is_removal(message, &id, &fixed))
+        forget_removed(message, &id, fixed, is_removed(outcome));
+    return installs && outcome == 0;
+}
+
+/* Gives the policies to a data plane that is back. In turn. */
+void repeat_policies(int connection)
+{
+    int error = 0;
+    for (struct policy *p = policies; p && error != ECONNREFUSED; p = p->next)
+        error = exchange(connection, &p->header, -1);
+}

@@ -1,0 +1,64 @@
+/* What the small data plane knows of policies and SAs: it takes them, but those that a test wants refused, and gives each policy an index. */
+#include "harness.h"
+#include <string.h>
+#include <linux/xfrm.h>
+
+enum { MAX_POLICIES = 64, MAX_POLICY = 300 };
+
+static struct { uint32_t index; uint16_t length; _Alignas(8) char payload[MAX_POLICY]; } policies[MAX_POLICIES];
+static uint32_t installed;
+
+static int install(const struct nlmsghdr *request)
+{
+    struct xfrm_userpolicy_info info;
+    memcpy(&info, NLMSG_DATA(request), sizeof info);
+    if (info.priority == REFUSED)
+        return EEXIST;
+    info.index = policy_index(++installed, info.dir);
+    size_t place = installed % MAX_POLICIES, length = request->nlmsg_len - NLMSG_HDRLEN;
+    policies[place].index = info.index;
+    policies[place].length = (uint16_t)(length < MAX_POLICY ? length : MAX_POLICY);
+    memcpy(policies[place].payload, NLMSG_DATA(request), policies[place].length);
+    memcpy(policies[place].payload, &info, sizeof info);
+    return 0;
+}
+
+uint32_t policy_index(uint32_t number, uint8_t direction)
+{
+    return number << 3 | direction;
+}
+
+/* What GETPOLICY by index answers, or NULL. */
+const void *find_policy(const struct nlmsghdr *request, size_t *length)
+{
+    struct xfrm_userpolicy_id id;
+    memcpy(&id, NLMSG_DATA(request), sizeof id);
+    for (int i = 0; i < MAX_POLICIES; i++)
+        if (id.index && policies[i].index == id.index) {
+            *length = policies[i].length;
+            return policies[i].payload;
+        }
+    return NULL;
+}
+
+/* How a message on B ends: 0 or an errno. */
+int change_database(const struct nlmsghdr *request)
+{
+    struct xfrm_usersa_info sa;
+    size_t length;
+    switch (request->nlmsg_type) {
+    case XFRM_MSG_NEWSA:
+    case XFRM_MSG_UPDSA:
+        memcpy(&sa, NLMSG_DATA(request), sizeof sa);
+        return sa.id.spi == REFUSED ? EEXIST : 0;
+    case XFRM_MSG_NEWPOLICY:
+    case XFRM_MSG_UPDPOLICY:
+        return install(request);
+    case XFRM_MSG_DELPOLICY: {
+        const struct xfrm_userpolicy_id *id = NLMSG_DATA(request);
+        return id->index && (id->sel.sport == REFUSED_PORT || !find_policy(request, &length)) ? (id->sel.sport == REFUSED_PORT ? EPERM : ENOENT) : 0;
+    }
+    default:
+        return 0;
+    }
+}
