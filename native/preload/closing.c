@@ -1,5 +1,6 @@
 /* Closing and duplicating: close, close_range, closefrom, dup, dup2, dup3, fcntl. */
 #include "espalier-xfrm.h"
+#include <limits.h>
 #include <stdarg.h>
 
 EXPORT int close(int fd)
@@ -19,9 +20,7 @@ EXPORT int close_range(unsigned int first, unsigned int last, int flags)
     if (!self || flags & (int)CLOSE_RANGE_CLOEXEC || last < first || getpid() != self)
         return real_close_range()(first, last, flags);
     unsigned int from = first;
-    for (unsigned int fd = first; fd <= last && fd < MAX_DESCRIPTORS; fd++) {
-        if (!entry_of((int)fd))
-            continue;
+    for (unsigned int fd = first; fd < INT_MAX && (fd = (unsigned int)next_entry((int)fd)) < INT_MAX && fd <= last; fd++) {
         if (fd > from && real_close_range()(from, fd - 1, flags) < 0)
             return -1;
         close((int)fd);

@@ -1,14 +1,20 @@
 /* The table of descriptors: which numbers are XFRM sockets, and which are ours behind them. And whose turn it is to speak and to change things. */
 #include "espalier-xfrm.h"
+#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/mman.h>
 
 enum {
     FIRST_HIDDEN = 512,         /* where B, the leases and the watch's connection stand, if the limit of open files allows it */
+    PAGE = 4096,                /* numbers in a page of the table */
+    PAGES = INT_MAX / PAGE + 1,
 };
 
-static _Atomic uint16_t table[MAX_DESCRIPTORS];
+/* An entry for each number that a descriptor can have. Of the pages there are only those that were needed once, and they stay: others look into them. */
+static _Atomic uint16_t *_Atomic pages[PAGES];
+static _Atomic int page_end;    /* beyond the last one */
 struct xfrm_socket sockets[MAX_SOCKETS];
 pid_t self;
 
@@ -17,7 +23,17 @@ static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
 
 uint16_t entry_of(int fd)
 {
-    return fd >= 0 && fd < MAX_DESCRIPTORS ? atomic_load_explicit(&table[fd], memory_order_acquire) : 0;
+    _Atomic uint16_t *page = fd >= 0 ? atomic_load_explicit(&pages[fd / PAGE], memory_order_acquire) : NULL;
+    return page ? atomic_load_explicit(&page[fd % PAGE], memory_order_acquire) : 0;
+}
+
+/* The first number from `fd` on that has an entry, or INT_MAX: no descriptor has that. */
+int next_entry(int fd)
+{
+    int end = atomic_load_explicit(&page_end, memory_order_acquire);
+    while (fd / PAGE < end && !entry_of(fd))
+        fd = atomic_load_explicit(&pages[fd / PAGE], memory_order_acquire) ? fd + 1 : (fd / PAGE + 1) * PAGE;
+    return fd / PAGE < end ? fd : INT_MAX;
 }
 
 /* A child of vfork runs in its parent's memory: it must not touch the table. */
@@ -27,10 +43,23 @@ bool is_ours(int fd)
     return entry && !(entry & HIDDEN) && getpid() == self;
 }
 
-void set_entry(int fd, uint16_t entry)
+/* False, and nothing is changed, if the number is none or its page cannot be had. In turn. */
+bool set_entry(int fd, uint16_t entry)
 {
-    if (fd >= 0 && fd < MAX_DESCRIPTORS)
-        atomic_store_explicit(&table[fd], entry, memory_order_release);
+    _Atomic uint16_t *page = fd >= 0 ? atomic_load_explicit(&pages[fd / PAGE], memory_order_acquire) : NULL;
+    if (fd < 0)
+        return false;
+    if (!page) {
+        void *memory = mmap(NULL, PAGE * sizeof *page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (memory == MAP_FAILED)
+            return false;
+        page = memory;
+        atomic_store_explicit(&pages[fd / PAGE], page, memory_order_release);
+        if (page_end <= fd / PAGE)
+            atomic_store_explicit(&page_end, fd / PAGE + 1, memory_order_release);
+    }
+    atomic_store_explicit(&page[fd % PAGE], entry, memory_order_release);
+    return true;
 }
 
 uint16_t number_of(const struct xfrm_socket *s)
@@ -76,10 +105,12 @@ int add_descriptor(uint16_t entry, int fd)
     if (fd < 0)
         return fd;
     int cancel_state = take_turn();
-    int error = fd >= MAX_DESCRIPTORS ? EMFILE : sockets[entry].descriptors == 0 ? EBADF : 0;
+    int error = sockets[entry].descriptors == 0 ? EBADF : 0;
     if (!error && entry_of(fd) != entry) {      /* equal: two threads have duplicated it to the same number */
-        sockets[entry].descriptors++;
-        set_entry(fd, entry);
+        if (set_entry(fd, entry))
+            sockets[entry].descriptors++;
+        else
+            error = EMFILE;
     }
     end_turn(cancel_state);
     if (error)
@@ -107,7 +138,10 @@ int hide(const struct xfrm_socket *s, int fd)
     if (hidden < 0)
         hidden = real_fcntl()(fd, F_DUPFD_CLOEXEC, 0);
     discard(fd);
-    set_entry(hidden, HIDDEN | number_of(s));
+    if (hidden >= 0 && !set_entry(hidden, HIDDEN | number_of(s))) {
+        discard(hidden);
+        return fail(EMFILE);
+    }
     return hidden;
 }
 
@@ -116,6 +150,7 @@ static void in_child(void)
 {
     self = getpid();
     pthread_mutex_init(&turn, NULL);
+    end_watch();
 }
 
 void hook_fork(void)

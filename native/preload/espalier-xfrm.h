@@ -116,7 +116,6 @@ struct encapsulation {
 enum { ENCAP_CLOSE, ENCAP_OPEN, ENCAP_MAY_SHARE };
 
 enum {
-    MAX_DESCRIPTORS = 65536,    /* numbers that an XFRM socket can have */
     MAX_SOCKETS = 256,          /* XFRM sockets of a process; entry 0 is not used */
     HIDDEN = 0x8000,            /* in the table: B or the lease of the socket in the low bits; of no socket: the watch's connection */
 };
@@ -152,7 +151,8 @@ extern struct xfrm_socket sockets[MAX_SOCKETS];
 extern pid_t self;              /* 0 before the first XFRM socket; differs from getpid() in a child of vfork */
 uint16_t entry_of(int fd);
 bool is_ours(int fd);
-void set_entry(int fd, uint16_t entry);
+int next_entry(int fd);
+bool set_entry(int fd, uint16_t entry);
 uint16_t number_of(const struct xfrm_socket *s);
 struct xfrm_socket *socket_of(int fd);
 int take_turn(void);
@@ -217,6 +217,7 @@ void repeat_policies(int connection);
 
 /* watch.c */
 void note(const struct nlmsghdr *message, int outcome);
+void end_watch(void);
 
 /* ike-sockets.c */
 int set_socket_policy(int fd, const void *value, socklen_t length);

@@ -10,15 +10,14 @@ static int make_pair(struct xfrm_socket *s, int flags)
     if (socketpair(AF_UNIX, SOCK_DGRAM | flags, 0, pair) < 0)
         return -1;
     *s = (struct xfrm_socket){ .data_plane_end = hide(s, pair[1]), .lease = -1, .owner = getpid() };
-    int error = s->data_plane_end < 0 ? errno : pair[0] >= MAX_DESCRIPTORS ? EMFILE : attach(s);
-    if (!error) {
+    int error = s->data_plane_end < 0 ? errno : attach(s);
+    if (!error && set_entry(pair[0], number_of(s))) {
         s->descriptors = 1;
-        set_entry(pair[0], number_of(s));
         return pair[0];
     }
     discard(pair[0]);
     retire(s);
-    return fail(error == ECONNREFUSED ? EPROTONOSUPPORT : error);
+    return fail(error == ECONNREFUSED ? EPROTONOSUPPORT : error ? error : EMFILE);
 }
 
 static int open_xfrm(int type)

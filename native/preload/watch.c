@@ -9,11 +9,12 @@ enum {
 };
 
 static pid_t watched;           /* the process whose watch runs */
+static int connection = -1;     /* its connection */
 
 /* Waits for the end of the data plane, hands everything over to the next one, gives it the policies, and asks it for every SA. */
-static void *watch(void *connection)
+static void *watch(void *argument)
 {
-    int fd = (int)(intptr_t)connection, lease;
+    int fd = (int)(intptr_t)argument, lease;
     for (;;) {
         struct pollfd waiting = { .fd = fd, .events = POLLRDHUP };
         if (poll(&waiting, 1, -1) <= 0)
@@ -45,11 +46,20 @@ static void start_watch(void)
     if (pthread_create(&thread, NULL, watch, (void *)(intptr_t)fd) == 0) {
         pthread_detach(thread);
         watched = getpid();
+        connection = fd;
     } else {
         set_entry(fd, 0);
         discard(fd);
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+/* In the child of a fork, which has no such thread: the connection would count as a client of its own, as long as the child lives. */
+void end_watch(void)
+{
+    set_entry(connection, 0);
+    discard(connection);
+    connection = -1;
 }
 
 static bool is_subscribed(enum xfrm_nlgroups group)

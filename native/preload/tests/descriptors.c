@@ -1,6 +1,8 @@
 /* Numbers: duplicated, closed, and those that the library keeps to itself. */
 #include "harness.h"
 #include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 
 static void duplicates_and_close(void)
 {
@@ -58,6 +60,40 @@ static void hidden_descriptors_are_ours(void)
     CHECK(hidden(numbers, 8) == 0);
 }
 
+/* As high as the limit of open files lets them be. */
+static void high_numbers(void)
+{
+    struct rlimit limit;
+    struct stat status;
+    CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    limit.rlim_cur = limit.rlim_max < 80000 ? limit.rlim_max : 80000;
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    int last = (int)limit.rlim_cur - 1, file = open("/dev/null", O_RDWR), fd = open_bound(0);
+    CHECK(dup2(fd, last) == last && dup3(fd, last - 1, O_CLOEXEC) == last - 1 && fcntl(fd, F_DUPFD, last - 2) == last - 2);
+    close(fd);
+    for (int i = 0; i < 3; i++)
+        echo(last - i, (uint32_t)i);
+    close(last - 2);
+    CHECK(dup2(file, last - 1) == last - 1 && write(last - 1, "x", 1) == 1 && close_range((unsigned int)last, (unsigned int)last, 0) == 0);
+    CHECK(counter(fd = open_bound(0), 2) == 1);         /* all of them are gone */
+    close(fd);
+    while ((fd = dup(file)) < last - 8)                 /* up to there all are taken */
+        CHECK(fd >= 0);
+    close(4);
+    close(5);
+    CHECK((fd = open_bound(0)) < 6);
+    int ours = 0;
+    for (int number = last - 8; number <= last; number++)
+        if (fstat(number, &status) == 0 && S_ISSOCK(status.st_mode)) {
+            CHECK(close(number) == -1 && errno == EBADF && dup2(file, number) == -1 && errno == EBUSY);
+            ours++;
+        }
+    CHECK(ours == 2 && close_range(6, ~0U, 0) == 0);
+    echo(fd, 4);
+    closefrom(4);
+    CHECK(fstat(last - 7, &status) == -1 && fstat(last - 6, &status) == -1);
+}
+
 const struct test descriptor_tests[] = {
-    TEST(duplicates_and_close), TEST(hidden_descriptors_are_ours), { 0 },
+    TEST(duplicates_and_close), TEST(hidden_descriptors_are_ours), TEST(high_numbers), { 0 },
 };

@@ -1,8 +1,14 @@
 /* Sockets in several processes: fork, vfork, exec. */
 #include "harness.h"
 #include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
 #include <signal.h>
+#include <string.h>
+#include <sys/time.h>
 #include <sys/wait.h>
+#include <netinet/in.h>
+#include <linux/xfrm.h>
 
 static void forked_processes_share(void)
 {
@@ -81,7 +87,73 @@ static void executed_program_inherits_what_was_asked(void)
     echo(kept, 2);
 }
 
+static void forked_process_keeps_timeouts_and_buffers(void)
+{
+    static const int names[] = { SO_RCVTIMEO, SO_SNDTIMEO, SO_RCVBUF, SO_SNDBUF };
+    int fd = open_bound(0), receive = 30000, send_buffer = 50000, status;
+    struct timeval seconds[2] = { { .tv_sec = 3 }, { .tv_sec = 4 } };
+    CHECK(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &seconds[0], sizeof *seconds) == 0 && setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &seconds[1], sizeof *seconds) == 0);
+    CHECK(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive, sizeof receive) == 0 && setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof send_buffer) == 0);
+    pid_t child = fork();
+    if (child == 0) {
+        char before[4][16] = { { 0 } }, after[4][16] = { { 0 } };
+        for (int i = 0; i < 4; i++)
+            CHECK(getsockopt(fd, SOL_SOCKET, names[i], before[i], &(socklen_t){ sizeof *before }) == 0);
+        echo(fd, 1);            /* a pair of its own from here on */
+        for (int i = 0; i < 4; i++)
+            CHECK(getsockopt(fd, SOL_SOCKET, names[i], after[i], &(socklen_t){ sizeof *after }) == 0 && memcmp(before[i], after[i], sizeof *after) == 0);
+        _exit(0);
+    }
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+}
+
+/* The thread that watches for the next data plane is the parent's, and so is its connection. */
+static void forked_process_has_no_connection_of_the_watch(void)
+{
+    int events = open_bound(1u << (XFRMNLGRP_EXPIRE - 1)), numbers[8], status;
+    struct { struct nlmsghdr header; struct xfrm_usersa_info info; } sa = { { sizeof sa, XFRM_MSG_NEWSA, NLM_F_REQUEST, 1, 0 }, { .id = { .spi = 1 } } };
+    CHECK(send(events, &sa, sizeof sa, 0) == sizeof sa && hidden(numbers, 8) == 3);
+    pid_t child = fork();
+    if (child == 0) {
+        CHECK(hidden(numbers, 8) == 2);
+        echo(events, 1);
+        CHECK(send(events, &sa, sizeof sa, 0) == sizeof sa && hidden(numbers, 8) == 3);         /* its own */
+        _exit(0);
+    }
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+    CHECK(hidden(numbers, 8) == 3);
+    stop_server();
+    start_server();
+    struct pollfd expiry = { .fd = events, .events = POLLIN };
+    CHECK(poll(&expiry, 1, 10000) == 1);
+}
+
+static void *echo_for_a_while(void *argument)
+{
+    for (uint32_t i = 0; i < 3000; i++)
+        echo(*(int *)argument, i);
+    return NULL;
+}
+
+/* A child that takes one socket over reads nothing that the data plane says about another. */
+static void forked_process_leaves_the_answers_of_others_alone(void)
+{
+    int taken = open_bound(0), shared = open_bound(0), status;
+    pthread_t speaker;
+    CHECK(pthread_create(&speaker, NULL, echo_for_a_while, &shared) == 0);
+    for (uint32_t i = 0; i < 60; i++) {
+        pid_t child = fork();
+        if (child == 0) {
+            echo(taken, i);
+            _exit(0);
+        }
+        CHECK(waitpid(child, &status, 0) == child && status == 0);
+    }
+    CHECK(pthread_join(speaker, NULL) == 0);
+}
+
 const struct test process_tests[] = {
     TEST(forked_processes_share), TEST(child_dies_in_a_request), TEST(vfork_child_leaves_the_table_alone),
-    TEST(executed_program_inherits_what_was_asked), { 0 },
+    TEST(executed_program_inherits_what_was_asked), TEST(forked_process_keeps_timeouts_and_buffers), TEST(forked_process_has_no_connection_of_the_watch),
+    TEST(forked_process_leaves_the_answers_of_others_alone), { 0 },
 };
