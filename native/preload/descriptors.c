@@ -153,8 +153,15 @@ static void in_child(void)
     end_watch();
 }
 
-void hook_fork(void)
+static void hook(void)
 {
     self = getpid();
     pthread_atfork(NULL, NULL, in_child);
+}
+
+/* Before a process takes its first turn. */
+void hook_fork(void)
+{
+    static pthread_once_t hooked = PTHREAD_ONCE_INIT;
+    pthread_once(&hooked, hook);
 }

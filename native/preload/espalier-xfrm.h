@@ -50,7 +50,7 @@
  * IKE sockets
  * -----------
  * setsockopt(IP_XFRM_POLICY, IPV6_XFRM_POLICY) with a policy that bypasses IPsec sets SO_MARK to the mark that Espalier's routing rules
- * exempt (ESPALIER_MARK, default 0x4550). A policy that asks for protection of a single socket is refused with EOPNOTSUPP.
+ * exempt (ESPALIER_MARK, default 0x4550); when the socket's policies are removed, it has the mark again that it had before, of up to 1,024 sockets. A policy that asks for protection of a single socket is refused with EOPNOTSUPP.
  *
  * In a process that has an XFRM socket, for UDP sockets:
  *   setsockopt(UDP_ENCAP)   ESPINUDP on a bound socket tells the data plane its address and port, over every lease, and again over new ones; 0
@@ -78,7 +78,7 @@
  *   watch.c                 the thread of an IKE daemon, which gives them to the next data plane
  *   receiving.c             recvmsg, recvfrom: the answer, and notifications
  *   closing.c               close, close_range, closefrom, dup, dup2, dup3, fcntl
- * ike-sockets.c does what names-and-options.c meets on sockets that are none of XFRM: bypass policies, UDP_ENCAP, bind beside the data plane.
+ * What names-and-options.c meets on sockets that are none of XFRM: bypass policies (socket-policies.c); UDP_ENCAP, bind beside the data plane (ike-sockets.c).
  */
 #ifndef ESPALIER_XFRM_H
 #define ESPALIER_XFRM_H
@@ -181,46 +181,13 @@ void revive_all(void);
 int ensure_attached(struct xfrm_socket *s);
 int ask_in_turn(struct xfrm_socket *s, uint16_t type, const void *payload, size_t length);
 
-/* Of a message: 0, the errno with which it was refused, or that nobody knows. */
-enum { UNKNOWN_OUTCOME = -1 };
-
-/* What is there no more: removed, never there, or gone with its data plane. */
-static inline bool is_removed(int outcome)
-{
-    return outcome == 0 || outcome == ENOENT || outcome == ESRCH || outcome == UNKNOWN_OUTCOME;
-}
-
-static inline bool is_message(const struct nlmsghdr *message, uint16_t type, size_t payload)
-{
-    return message->nlmsg_type == type && message->nlmsg_len >= NLMSG_LENGTH(payload);
-}
-
-/* remembered-associations.c */
-bool note_association(const struct nlmsghdr *message, int outcome);
-void ask_for_associations(int connection);
-
-/* policy-key.c */
-struct policy_key {
-    struct xfrm_selector selector;
-    struct xfrm_mark mark;
-    uint32_t if_id;
-    uint8_t direction, type;
-    uint16_t zero;
-};
-uint8_t policy_type_of(const struct nlmsghdr *message, size_t fixed);
-void set_policy_key(struct policy_key *key, const struct xfrm_selector *selector, uint8_t direction, const struct nlmsghdr *message, size_t fixed);
-
-/* remembered-policies.c */
-void expect_removal(const struct nlmsghdr *message);
-bool note_policy(const struct nlmsghdr *message, int outcome);
-void repeat_policies(int connection);
-
 /* watch.c */
-void note(const struct nlmsghdr *message, int outcome);
 void end_watch(void);
 
-/* ike-sockets.c */
+/* socket-policies.c */
 int set_socket_policy(int fd, const void *value, socklen_t length);
+
+/* ike-sockets.c */
 bool is_ike_socket(int fd);
 int encapsulate(int fd, int type);
 bool is_encapsulated(int fd);

@@ -1,4 +1,4 @@
-/* IKE sockets: bypass policies and UDP encapsulation, on sockets that are none of XFRM. */
+/* UDP encapsulation on the sockets of IKE daemons. */
 #include "espalier-xfrm.h"
 #include <string.h>
 
@@ -7,22 +7,6 @@ enum {
 };
 
 static struct registration { int fd; struct encapsulation name; } registrations[MAX_REGISTRATIONS];     /* free: all zero */
-
-/* IP_XFRM_POLICY, IPV6_XFRM_POLICY: a bypass becomes the mark that Espalier's rules exempt. */
-int set_socket_policy(int fd, const void *value, socklen_t length)
-{
-    struct xfrm_userpolicy_info policy = { .action = XFRM_POLICY_ALLOW };
-    unsigned int mark = bypass_mark;
-    if (!value || length == 0)
-        mark = 0;       /* the kernel removes the socket's policies */
-    else if (length < sizeof policy)
-        return fail(EINVAL);
-    else
-        memcpy(&policy, value, sizeof policy);
-    if (policy.action != XFRM_POLICY_ALLOW || length > sizeof policy)
-        return fail(EOPNOTSUPP);
-    return policy.dir == XFRM_POLICY_OUT || mark == 0 ? real_setsockopt()(fd, SOL_SOCKET, SO_MARK, &mark, sizeof mark) : 0;
-}
 
 /* True for a UDP socket in a process that has an XFRM socket. */
 bool is_ike_socket(int fd)

@@ -1,6 +1,5 @@
 /* Making a socket: socket. */
 #include "espalier-xfrm.h"
-#include <pthread.h>
 #include <string.h>
 
 /* Makes the pair and hands B over. In turn. Returns A, or -1 with errno set. */
@@ -22,12 +21,11 @@ static int make_pair(struct xfrm_socket *s, int flags)
 
 static int open_xfrm(int type)
 {
-    static pthread_once_t fork_hooked = PTHREAD_ONCE_INIT;
     int flags = type & (SOCK_NONBLOCK | SOCK_CLOEXEC), fd;
     struct xfrm_socket *s = &sockets[1];
     if ((type & ~flags) != SOCK_RAW && (type & ~flags) != SOCK_DGRAM)
         return fail(ESOCKTNOSUPPORT);
-    pthread_once(&fork_hooked, hook_fork);
+    hook_fork();
     int cancel_state = take_turn();
     while (s < &sockets[MAX_SOCKETS] && s->descriptors > 0)
         s++;

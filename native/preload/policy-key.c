@@ -1,5 +1,5 @@
 /* What tells policies apart, as in the kernel: direction, type, selector, mark and interface id. */
-#include "espalier-xfrm.h"
+#include "remembering.h"
 #include <stddef.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* The SAs that the program has installed: remembered for the next data plane, which is asked for each. */
-#include "espalier-xfrm.h"
+#include "remembering.h"
 #include <string.h>
 #include <linux/ipsec.h>
 

@@ -1,5 +1,5 @@
 /* The policies that the program has installed: remembered for the next data plane, which is given them. */
-#include "espalier-xfrm.h"
+#include "remembering.h"
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>

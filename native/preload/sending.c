@@ -1,5 +1,5 @@
 /* Sending: send, sendto, sendmsg, write. */
-#include "espalier-xfrm.h"
+#include "remembering.h"
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>

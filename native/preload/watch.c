@@ -1,5 +1,5 @@
 /* The watch of an IKE daemon: a thread that hands everything over to the next data plane, for a program that may not speak for long. */
-#include "espalier-xfrm.h"
+#include "remembering.h"
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>

@@ -1,5 +1,5 @@
 /* What the small data plane knows of policies and SAs: it takes them, but those that a test wants refused, and gives each policy an index. */
-#include "harness.h"
+#include "data-plane.h"
 #include <string.h>
 #include <linux/xfrm.h>
 

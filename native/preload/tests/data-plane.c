@@ -9,7 +9,7 @@
  * On a connection without ATTACH, GETSA: it knows no SA, and says EXPIRE to every subscriber; UPDPOLICY: it takes it, and says so to every
  * subscriber of policies; GETPOLICY: see data-plane-policies.c, as for XFRM's messages on B. It refuses ENCAP of port 4444 with EADDRINUSE, and says that ports which are registered cannot be shared.
  */
-#include "harness.h"
+#include "data-plane.h"
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -22,15 +22,10 @@
 #include <linux/xfrm.h>
 
 enum { ATTACH = 0xE500, DONE = 0xE501, GROUPS = 0xE502, ENCAP = 0xE504 };
-enum { ENCAP_CLOSE, ENCAP_OPEN, ENCAP_MAY_SHARE };
-enum { MAX_CLIENTS = 64, PART = 4000, MAX_PORTS = 300 };
-
-struct encapsulation { uint32_t operation; uint16_t family, port; uint8_t address[16]; };
+enum { PART = 4000 };
 
 char path[100];
 pid_t server;
-
-struct client { int lease, end; uint32_t groups, parts, seq, pid, port_count; struct encapsulation ports[MAX_PORTS]; };
 
 static struct { uint32_t attached, requests, leases; } counted;
 
@@ -42,33 +37,6 @@ static void reply(int fd, uint16_t type, uint16_t flags, uint32_t seq, uint32_t 
     if (length)
         memcpy(NLMSG_DATA(header), payload, length);
     (void)!send(fd, buffer, header->nlmsg_len, MSG_NOSIGNAL | MSG_DONTWAIT);
-}
-
-static bool is_same_port(const struct encapsulation *a, const struct encapsulation *b)
-{
-    return a->family == b->family && a->port == b->port && memcmp(a->address, b->address, sizeof a->address) == 0;
-}
-
-/* ENCAP: 0 or an errno. */
-static int encapsulate(const struct client *clients, struct client *c, const struct encapsulation *name)
-{
-    uint32_t at = 0;
-    if (name->operation == ENCAP_MAY_SHARE) {
-        for (int i = 0; i < MAX_CLIENTS; i++)
-            for (uint32_t n = 0; n < clients[i].port_count; n++)
-                if (is_same_port(&clients[i].ports[n], name))
-                    return EADDRINUSE;
-        return 0;
-    }
-    if (name->operation == ENCAP_OPEN && name->port == htons(REFUSED_PORT))
-        return EADDRINUSE;
-    while (at < c->port_count && !is_same_port(&c->ports[at], name))
-        at++;
-    if (name->operation == ENCAP_CLOSE && at < c->port_count)
-        c->ports[at] = c->ports[--c->port_count];
-    else if (name->operation == ENCAP_OPEN && at == c->port_count)
-        c->ports[c->port_count++] = *name;
-    return 0;
 }
 
 static void control(const struct client *clients, struct client *c, const struct nlmsghdr *request, int passed)

@@ -1,29 +1,9 @@
-/* Sockets of IKE daemons that are none of XFRM: bypass policies, UDP encapsulation. */
+/* Sockets of IKE daemons that are none of XFRM: UDP encapsulation. */
 #include "harness.h"
 #include <sys/wait.h>
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
-#include <linux/xfrm.h>
-
-static void bypass_becomes_a_mark(void)
-{
-    struct xfrm_userpolicy_info policy = { .action = XFRM_POLICY_ALLOW, .dir = XFRM_POLICY_OUT, .sel = { .family = AF_INET } };
-    unsigned int mark = 0;
-    socklen_t length = sizeof mark;
-    int v4 = socket(AF_INET, SOCK_DGRAM, 0), v6 = socket(AF_INET6, SOCK_DGRAM, 0);
-    CHECK(setsockopt(v4, IPPROTO_IP, IP_XFRM_POLICY, &policy, sizeof policy) == 0);
-    CHECK(getsockopt(v4, SOL_SOCKET, SO_MARK, &mark, &length) == 0 && mark == 0x1234);
-    CHECK(setsockopt(v6, IPPROTO_IPV6, IPV6_XFRM_POLICY, &policy, sizeof policy) == 0);
-    CHECK(getsockopt(v6, SOL_SOCKET, SO_MARK, &mark, &length) == 0 && mark == 0x1234);
-    policy.dir = XFRM_POLICY_IN;
-    CHECK(setsockopt(v4, IPPROTO_IP, IP_XFRM_POLICY, &policy, sizeof policy) == 0);
-    policy.action = XFRM_POLICY_BLOCK;
-    CHECK(setsockopt(v4, IPPROTO_IP, IP_XFRM_POLICY, &policy, sizeof policy) == -1 && errno == EOPNOTSUPP);
-    CHECK(setsockopt(v4, IPPROTO_IP, IP_XFRM_POLICY, &policy, 10) == -1 && errno == EINVAL);
-    CHECK(setsockopt(v4, IPPROTO_IP, IP_XFRM_POLICY, NULL, 0) == 0);
-    CHECK(getsockopt(v4, SOL_SOCKET, SO_MARK, &mark, &length) == 0 && mark == 0);
-}
 
 static int open_udp(int family, const char *address, uint16_t port)
 {
@@ -194,7 +174,7 @@ static void encapsulation_without_xfrm_socket_is_the_kernels(void)
 }
 
 const struct test ike_socket_tests[] = {
-    TEST(bypass_becomes_a_mark), TEST(encapsulation_goes_to_the_data_plane), TEST(encapsulation_leaves_the_socket_ordinary),
+    TEST(encapsulation_goes_to_the_data_plane), TEST(encapsulation_leaves_the_socket_ordinary),
     TEST(encapsulation_of_both_families), TEST(encapsulation_survives_the_data_plane), TEST(closed_sockets_make_room_for_others),
     TEST(bind_beside_the_data_plane), TEST(encapsulation_without_xfrm_socket_is_the_kernels), { 0 },
 };

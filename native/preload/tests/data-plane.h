@@ -1,0 +1,20 @@
+/* What the parts of the small data plane share. */
+#ifndef DATA_PLANE_H
+#define DATA_PLANE_H
+
+#include "harness.h"
+
+enum { ENCAP_CLOSE, ENCAP_OPEN, ENCAP_MAY_SHARE };
+enum { MAX_CLIENTS = 64, MAX_PORTS = 300 };
+
+struct encapsulation { uint32_t operation; uint16_t family, port; uint8_t address[16]; };
+struct client { int lease, end; uint32_t groups, parts, seq, pid, port_count; struct encapsulation ports[MAX_PORTS]; };
+
+/* data-plane-ports.c */
+int encapsulate(const struct client *clients, struct client *c, const struct encapsulation *name);
+
+/* data-plane-policies.c */
+const void *find_policy(const struct nlmsghdr *request, size_t *length);
+int change_database(const struct nlmsghdr *request);
+
+#endif
