@@ -17,18 +17,20 @@
  *     library ── lease ──── data plane             ATTACH (with B), GROUPS, ENCAP, DONE
  *
  * On an XFRM socket:
- *   bind, getsockname, connect    speak sockaddr_nl. The port id is what bind names, else getpid() or a negative number; nl_groups becomes
- *                                 the subscription. connect has nothing to do.
- *   setsockopt(SOL_NETLINK)       memberships become the subscription; EXT_ACK, CAP_ACK, GET_STRICT_CHK and the like are accepted, as
- *                                 Espalier answers so anyway; PKTINFO and others are refused.
+ *   bind, connect, getsockname,   speak sockaddr_nl. The port id is what bind names, else getpid() or a negative number; nl_groups becomes
+ *     getpeername                 the subscription. There is nothing to connect to but the kernel.
+ *   setsockopt, getsockopt        SOL_NETLINK: memberships become the subscription; EXT_ACK, CAP_ACK, GET_STRICT_CHK and the like are
+ *                                 accepted, as Espalier answers so anyway; PKTINFO and others are refused. SOL_SOCKET: domain, protocol and
+ *                                 type are netlink's, all else is the kernel's own.
  *   send, sendto, sendmsg, write  send the request with nlmsg_pid = the socket's port id, and return when the data plane has handled it:
  *                                 its answer (of a dump: the first part) is then queued, which programs rely on.
- *   recvmsg, recvfrom             fill in the sender: the kernel, sockaddr_nl with nl_pid 0. Where they block, and the data plane dies, they
- *                                 fail with ECONNREFUSED; with a subscription they wait for a data plane that is back. NLMSG_OVERRUN of
- *                                 the data plane becomes ENOBUFS, with NETLINK_NO_ENOBUFS nothing.
+ *   recvmsg, recvfrom, recv,      fill in the sender: the kernel, sockaddr_nl with nl_pid 0. Where they block without a timeout, and the
+ *     read                        data plane dies, they fail with ECONNREFUSED; with a subscription they wait for a data plane that is back.
+ *                                 A signal ends them with EINTR, unless all handlers have SA_RESTART. NLMSG_OVERRUN of the data plane
+ *                                 becomes ENOBUFS, with NETLINK_NO_ENOBUFS nothing.
  *   close, close_range,           keep the table right. B and the lease stand at high numbers of their own: the program cannot close them,
  *     closefrom, dup*, fcntl      and gets EBUSY if it asks dup2 or dup3 for their number.
- *   All other calls see a Unix socket: recv and read wait for ever, sendmmsg and writev not for the answer.
+ *   All other calls see a Unix socket: recvmmsg and readv wait for ever, sendmmsg and writev not for the answer.
  *
  * Data plane absent: socket() fails with EPROTONOSUPPORT, as on a kernel without XFRM; refused: with the errno of the refusal.
  * Data plane gone later: send fails with ECONNREFUSED, or, when a data plane is back, hands everything over again, also for the other XFRM
@@ -43,7 +45,7 @@
  * id and type. Of one that is removed by its index the data plane is asked first which that is.
  *
  * Threads may share XFRM sockets; one request of a process is handled after the other. After fork the child shares what is queued; when it
- * first sends, the socket becomes its own, with the same numbers and subscription. After exec a descriptor without FD_CLOEXEC is no XFRM
+ * first sends, the socket becomes its own, with the same numbers, options and subscription, and must be given to epoll again. After exec a descriptor without FD_CLOEXEC is no XFRM
  * socket any more. A child made by vfork may do what it is allowed to: close, dup2, exec. Not seen: static programs, system calls made
  * directly (Go), io_uring, programs that drop LD_PRELOAD (setuid).
  *
@@ -69,16 +71,16 @@
  * the order in which a request goes through them:
  *   configuration.c         the environment: is there a data plane?
  *   opening.c               socket: makes the pair
- *   names-and-options.c     bind, connect, getsockname, setsockopt, getsockopt
+ *   names.c, options.c      bind, connect, getsockname, getpeername; setsockopt, getsockopt
  *   sending.c               send, sendto, sendmsg, write: the request goes to the data plane, whose DONE is waited for
  *   lease.c                 what is said on the lease; hands a socket over
  *   handing-over.c          does so again: to a data plane that is back, and after fork
  *   remembered-associations.c, remembered-policies.c, policy-key.c
  *                           the SAs and policies that the request has installed or removed
  *   watch.c                 the thread of an IKE daemon, which gives them to the next data plane
- *   receiving.c             recvmsg, recvfrom: the answer, and notifications
+ *   receiving.c             recvmsg, recvfrom, recv, read: the answer, and notifications
  *   closing.c               close, close_range, closefrom, dup, dup2, dup3, fcntl
- * What names-and-options.c meets on sockets that are none of XFRM: bypass policies (socket-policies.c); UDP_ENCAP, bind beside the data plane (ike-sockets.c).
+ * What options.c and names.c meet on sockets that are none of XFRM: bypass policies (socket-policies.c); UDP_ENCAP, bind beside the data plane (ike-sockets.c).
  */
 #ifndef ESPALIER_XFRM_H
 #define ESPALIER_XFRM_H
@@ -98,6 +100,8 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
+EXPORT ssize_t __read_chk(int, void *, size_t, size_t);
+EXPORT ssize_t __recv_chk(int, void *, size_t, size_t, int);
 EXPORT ssize_t __recvfrom_chk(int, void *, size_t, size_t, int, __SOCKADDR_ARG, socklen_t *);
 EXPORT int fcntl64(int, int, ...);
 
@@ -127,13 +131,15 @@ struct xfrm_socket {
     pid_t owner;                /* the process that attached B: a forked one has copies of the descriptors only */
     uint32_t port;              /* 0: not bound */
     uint32_t groups;            /* subscription: bit n - 1 is group n */
+    int type;                   /* as the program asked for it: SOCK_RAW or SOCK_DGRAM */
+    uint32_t options;           /* of SOL_NETLINK that are set: bit n is option n */
     bool ignores_loss;          /* NETLINK_NO_ENOBUFS */
 };
 
 /* libc.c: real_socket() and so on give the C library's own functions. */
 #define REAL_FUNCTIONS(EACH)                                                                                    \
-    EACH(socket) EACH(bind) EACH(connect) EACH(getsockname) EACH(getsockopt) EACH(setsockopt)                   \
-    EACH(recvmsg) EACH(recvfrom) EACH(__recvfrom_chk) EACH(send) EACH(sendto) EACH(sendmsg) EACH(write)         \
+    EACH(socket) EACH(bind) EACH(connect) EACH(getsockname) EACH(getpeername) EACH(getsockopt) EACH(setsockopt)                  \
+    EACH(recvmsg) EACH(recvfrom) EACH(__recvfrom_chk) EACH(recv) EACH(__recv_chk) EACH(read) EACH(__read_chk) EACH(send) EACH(sendto) EACH(sendmsg) EACH(write)         \
     EACH(close) EACH(close_range) EACH(closefrom) EACH(dup) EACH(dup2) EACH(dup3) EACH(fcntl) EACH(fcntl64)
 #define DECLARE(name) __typeof__(&name) real_##name(void);
 REAL_FUNCTIONS(DECLARE)
@@ -163,7 +169,8 @@ void forget_descriptor(int fd);
 int hide(const struct xfrm_socket *s, int fd);
 void hook_fork(void);
 
-/* names-and-options.c */
+/* names.c */
+int subscribe(struct xfrm_socket *s, uint32_t groups);
 void take_port(struct xfrm_socket *s, uint32_t wanted);
 void give_name(struct sockaddr *to, socklen_t *length, socklen_t room, uint32_t port, uint32_t groups);
 

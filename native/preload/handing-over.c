@@ -13,7 +13,7 @@ static bool lease_is_alive(const struct xfrm_socket *s)
     if (s->owner != getpid())
         return poll(&ended, 1, 0) == 0;
     for (;;) {
-        ssize_t length = recv(s->lease, stale, sizeof stale, MSG_DONTWAIT);
+        ssize_t length = real_recv()(s->lease, stale, sizeof stale, MSG_DONTWAIT);
         if (length == 0)
             return false;
         if (length < 0 && errno != EINTR)
@@ -69,7 +69,7 @@ static int revive(struct xfrm_socket *s)
 {
     char unread[16];
     int error = s->owner == getpid() ? 0 : replace_pair(s);
-    while (!error && recv(s->data_plane_end, unread, sizeof unread, MSG_DONTWAIT) >= 0)
+    while (!error && real_recv()(s->data_plane_end, unread, sizeof unread, MSG_DONTWAIT) >= 0)
         ;
     return error ? error : attach(s);
 }

@@ -15,7 +15,7 @@ enum {
 bool await(int lease, uint16_t type, uint16_t other, uint32_t sequence, struct nlmsghdr *message, size_t room)
 {
     for (;;) {
-        ssize_t length = recv(lease, message, room, 0);
+        ssize_t length = real_recv()(lease, message, room, 0);
         if (length < 0 && errno == EINTR)
             continue;
         if (length <= 0) {

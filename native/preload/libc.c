@@ -18,6 +18,14 @@
 
 REAL_FUNCTIONS(FIND)
 
+/* All at once where we come first, as the first call may be one in a signal handler or in the child of a vfork: no place to look them up. */
+__attribute__((constructor)) static void find_all(void)
+{
+#define CALL(name) (void)real_##name();
+    REAL_FUNCTIONS(CALL)
+#undef CALL
+}
+
 int fail(int error)
 {
     errno = error;

@@ -3,12 +3,12 @@
 #include <string.h>
 
 /* Makes the pair and hands B over. In turn. Returns A, or -1 with errno set. */
-static int make_pair(struct xfrm_socket *s, int flags)
+static int make_pair(struct xfrm_socket *s, int type, int flags)
 {
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_DGRAM | flags, 0, pair) < 0)
         return -1;
-    *s = (struct xfrm_socket){ .data_plane_end = hide(s, pair[1]), .lease = -1, .owner = getpid() };
+    *s = (struct xfrm_socket){ .data_plane_end = hide(s, pair[1]), .lease = -1, .owner = getpid(), .type = type };
     int error = s->data_plane_end < 0 ? errno : attach(s);
     if (!error && set_entry(pair[0], number_of(s))) {
         s->descriptors = 1;
@@ -29,7 +29,7 @@ static int open_xfrm(int type)
     int cancel_state = take_turn();
     while (s < &sockets[MAX_SOCKETS] && s->descriptors > 0)
         s++;
-    fd = s < &sockets[MAX_SOCKETS] ? make_pair(s, flags) : fail(EMFILE);
+    fd = s < &sockets[MAX_SOCKETS] ? make_pair(s, type & ~flags, flags) : fail(EMFILE);
     end_turn(cancel_state);
     return fd;
 }

@@ -51,8 +51,9 @@ public sealed partial class PreloadLibraryTests(PreloadBuild build)
         Requirement.Tool("nm");
         string[] expected =
         [
-            "__recvfrom_chk", "bind", "close", "close_range", "closefrom", "connect", "dup", "dup2", "dup3", "fcntl", "fcntl64",
-            "getsockname", "getsockopt", "recvfrom", "recvmsg", "send", "sendmsg", "sendto", "setsockopt", "socket", "write",
+            "__read_chk", "__recv_chk", "__recvfrom_chk", "bind", "close", "close_range", "closefrom", "connect", "dup", "dup2", "dup3", "fcntl",
+            "fcntl64", "getpeername", "getsockname", "getsockopt", "read", "recv", "recvfrom", "recvmsg", "send", "sendmsg", "sendto", "setsockopt",
+            "socket", "write",
         ];
 
         string[] exported = [.. Command.Run("nm", "-D", "--defined-only", build.Library).Split('\n', StringSplitOptions.RemoveEmptyEntries)

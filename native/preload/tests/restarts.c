@@ -120,7 +120,67 @@ static void forked_process_and_restart(void)
     CHECK(has_input(fd) && recv(fd, &(char[100]){ 0 }, 100, 0) == 20 && !has_input(fd));
 }
 
+static void *receive_one(void *argument)
+{
+    int way = ((int *)argument)[1], fd = *(int *)argument;
+    _Alignas(8) char buffer[8192];
+    struct iovec room = { buffer, sizeof buffer };
+    struct msghdr in = { .msg_iov = &room, .msg_iovlen = 1 };
+    ssize_t length = way == 0 ? recv(fd, buffer, sizeof buffer, 0) : way == 1 ? read(fd, buffer, sizeof buffer)
+                   : way == 2 ? recvmsg(fd, &in, 0) : recvfrom(fd, buffer, sizeof buffer, 0, NULL, NULL);
+    return (void *)(intptr_t)(length < 0 ? errno : 0);
+}
+
+/* Of several receivers one gets what comes: the others wait on, and learn of the end, too. */
+static void every_blocked_receiver_learns_of_the_end(void)
+{
+    for (int round = 0; round < 4; round++) {
+        int fd = open_bound(0), ways[4][2], got = 0;
+        pthread_t receivers[4];
+        for (int i = 0; i < 4; i++) {
+            ways[i][0] = fd;
+            ways[i][1] = i;
+            CHECK(pthread_create(&receivers[i], NULL, receive_one, ways[i]) == 0);
+        }
+        usleep(20000);
+        CHECK(ask(fd, ECHO, 7, 1) > 0);
+        while (has_input(fd))
+            usleep(1000);
+        usleep(20000);
+        stop_server();
+        for (int i = 0; i < 4; i++) {
+            void *result;
+            CHECK(pthread_join(receivers[i], &result) == 0 && (result == NULL || (intptr_t)result == ECONNREFUSED));
+            got += result == NULL;
+        }
+        CHECK(got == 1);
+        start_server();
+        close(fd);
+    }
+}
+
+/* A handler with SA_RESTART does not end a receive. */
+static void restarted_receive_goes_on(void)
+{
+    int fd = open_bound(1);
+    struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+    CHECK(sigaction(SIGUSR1, &action, NULL) == 0);
+    pid_t parent = getpid(), child = fork();
+    if (child == 0) {
+        close(fd);
+        fd = open_bound(0);
+        for (int i = 0; i < 20; i++, usleep(2000))
+            kill(parent, SIGUSR1);
+        CHECK(ask(fd, NOTIFY, 1, 5) > 0);
+        _exit(0);
+    }
+    CHECK(recvfrom(fd, &(char[100]){ 0 }, 100, 0, NULL, NULL) == 20);
+    while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+        ;
+}
+
 const struct test restart_tests[] = {
     TEST(data_plane_dies_and_returns), TEST(data_plane_dies_in_a_request), TEST(blocked_receiver_learns_of_the_end),
-    TEST(subscriber_that_never_sends_comes_back), TEST(signal_interrupts_a_blocked_receive), TEST(forked_process_and_restart), { 0 },
+    TEST(subscriber_that_never_sends_comes_back), TEST(signal_interrupts_a_blocked_receive), TEST(forked_process_and_restart),
+    TEST(every_blocked_receiver_learns_of_the_end), TEST(restarted_receive_goes_on), { 0 },
 };

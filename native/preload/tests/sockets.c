@@ -137,25 +137,63 @@ static void notifications(void)
     CHECK(ask(requests, NOTIFY, XFRMNLGRP_SA, 78) > 0 && !has_input(events));
 }
 
+static ssize_t receive(int fd, int way)
+{
+    static char got[100];
+    struct iovec room = { got, sizeof got };
+    struct msghdr in = { .msg_iov = &room, .msg_iovlen = 1 };
+    return way == 0 ? recvfrom(fd, got, sizeof got, MSG_DONTWAIT, NULL, NULL) : way == 1 ? recvmsg(fd, &in, MSG_DONTWAIT)
+         : way == 2 ? recv(fd, got, sizeof got, MSG_DONTWAIT) : way == 3 ? read(fd, got, sizeof got) : recvmsg(fd, &in, MSG_DONTWAIT | MSG_PEEK);
+}
+
 static void lost_notifications(void)
 {
-    int events = open_bound(1 << (XFRMNLGRP_EXPIRE - 1)), requests = open_bound(0), yes = 1;
-    char got[100];
-    struct iovec room = { got, sizeof got };
-    for (int ignores = 0; ignores < 2; ignores++)
-        for (int way = 0; way < 3; way++) {
-            struct msghdr in = { .msg_iov = &room, .msg_iovlen = 1 };
-            int flags = MSG_DONTWAIT | (way == 2 ? MSG_PEEK : 0);
+    int events = open_bound(1 << (XFRMNLGRP_EXPIRE - 1)), requests = open_bound(0);
+    for (int ignores = 0; ignores < 2; ignores++) {
+        CHECK(setsockopt(events, SOL_NETLINK, NETLINK_NO_ENOBUFS, &ignores, sizeof ignores) == 0);
+        for (int way = 0; way < 5; way++) {
             CHECK(ask(requests, LOSE, XFRMNLGRP_EXPIRE, 77) > 0 && ask(requests, NOTIFY, XFRMNLGRP_EXPIRE, 78) > 0);
-            if (!ignores)
-                CHECK((way ? recvmsg(events, &in, flags) : recvfrom(events, got, sizeof got, flags, NULL, NULL)) == -1 && errno == ENOBUFS);
-            CHECK((way ? recvmsg(events, &in, flags) : recvfrom(events, got, sizeof got, flags, NULL, NULL)) == 20);
-            CHECK(way != 2 || recv(events, got, sizeof got, MSG_DONTWAIT) == 20);
-            CHECK(!has_input(events) && (way != 2 || setsockopt(events, SOL_NETLINK, NETLINK_NO_ENOBUFS, &yes, sizeof yes) == 0));
+            CHECK(ignores || (receive(events, way) == -1 && errno == ENOBUFS));
+            CHECK(receive(events, way) == 20 && (way != 4 || receive(events, 0) == 20) && !has_input(events));
         }
+    }
+}
+
+static int option(int fd, int level, int name)
+{
+    int value = -1;
+    socklen_t length = sizeof value;
+    CHECK(getsockopt(fd, level, name, &value, &length) == 0 && length == sizeof value);
+    return value;
+}
+
+static void what_it_says_of_itself(void)
+{
+    int raw = open_bound(0), datagram = socket(AF_NETLINK, SOCK_DGRAM | SOCK_NONBLOCK, NETLINK_XFRM), one = 1, group = XFRMNLGRP_MAPPING;
+    CHECK(option(raw, SOL_SOCKET, SO_DOMAIN) == AF_NETLINK && option(raw, SOL_SOCKET, SO_PROTOCOL) == NETLINK_XFRM);
+    CHECK(option(raw, SOL_SOCKET, SO_TYPE) == SOCK_RAW && option(datagram, SOL_SOCKET, SO_TYPE) == SOCK_DGRAM && option(raw, SOL_SOCKET, SO_ERROR) == 0);
+    CHECK(option(raw, SOL_NETLINK, NETLINK_EXT_ACK) == 0 && setsockopt(raw, SOL_NETLINK, NETLINK_EXT_ACK, &one, sizeof one) == 0);
+    CHECK(option(raw, SOL_NETLINK, NETLINK_EXT_ACK) == 1 && option(datagram, SOL_NETLINK, NETLINK_EXT_ACK) == 0);
+    CHECK(setsockopt(raw, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) == 0);
+    CHECK(option(raw, SOL_NETLINK, NETLINK_LIST_MEMBERSHIPS) == 1 << (group - 1));
+    socklen_t length = 0;
+    CHECK(getsockopt(raw, SOL_NETLINK, NETLINK_LIST_MEMBERSHIPS, NULL, &length) == 0 && length == 4);
+    CHECK(getsockopt(raw, SOL_NETLINK, 77, &one, &length) == -1 && errno == ENOPROTOOPT);
+    CHECK(setsockopt(raw, SOL_NETLINK, NETLINK_EXT_ACK, NULL, sizeof one) == -1 && errno == EFAULT);
+    struct sockaddr_nl kernel = { .nl_family = AF_NETLINK }, other = { .nl_family = AF_NETLINK, .nl_pid = 77 }, peer;
+    CHECK(port_of(datagram) == 0 && connect(datagram, (struct sockaddr *)&kernel, sizeof kernel) == 0 && port_of(datagram) != 0);
+    CHECK(connect(datagram, (struct sockaddr *)&other, sizeof other) == -1 && errno == ECONNREFUSED);
+    other = (struct sockaddr_nl){ .nl_family = AF_INET };
+    CHECK(connect(datagram, (struct sockaddr *)&other, sizeof other) == -1 && errno == EINVAL);
+    CHECK(connect(datagram, (struct sockaddr *)&kernel, 4) == -1 && errno == EINVAL);
+    length = sizeof peer;
+    CHECK(getpeername(datagram, (struct sockaddr *)&peer, &length) == 0 && length == sizeof peer && memcmp(&peer, &kernel, sizeof peer) == 0);
+    int ordinary = socket(AF_INET, SOCK_DGRAM, 0);
+    length = sizeof peer;
+    CHECK(option(ordinary, SOL_SOCKET, SO_DOMAIN) == AF_INET && getpeername(ordinary, (struct sockaddr *)&peer, &length) == -1 && errno == ENOTCONN);
 }
 
 const struct test socket_tests[] = {
     TEST(absent_data_plane), TEST(wrong_type), TEST(names_and_ports), TEST(every_way_to_send_and_receive), TEST(several_messages_in_one_request),
-    TEST(options), TEST(dump_larger_than_any_queue), TEST(notifications), TEST(lost_notifications), { 0 },
+    TEST(options), TEST(dump_larger_than_any_queue), TEST(notifications), TEST(lost_notifications), TEST(what_it_says_of_itself), { 0 },
 };
