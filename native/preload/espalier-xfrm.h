@@ -75,8 +75,8 @@
  *   sending.c               send, sendto, sendmsg, write: the request goes to the data plane, whose DONE is waited for
  *   lease.c                 what is said on the lease; hands a socket over
  *   handing-over.c          does so again: to a data plane that is back, and after fork
- *   remembered-associations.c, remembered-policies.c, policy-key.c
- *                           the SAs and policies that the request has installed or removed
+ *   remembered-associations.c, remembered-policies.c, policy-key.c, migrations.c
+ *                           the SAs and policies that the request has installed, changed or removed
  *   watch.c                 the thread of an IKE daemon, which gives them to the next data plane
  *   receiving.c             recvmsg, recvfrom, recv, read: the answer, and notifications
  *   closing.c               close, close_range, closefrom, dup, dup2, dup3, fcntl

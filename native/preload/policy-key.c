@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* The last attribute of a type, as nla_parse of the kernel takes it, or NULL. `fixed`: bytes of the struct that stands before the attributes. */
-static const void *attribute(const struct nlmsghdr *message, size_t fixed, uint16_t type, size_t least)
+const void *attribute(const struct nlmsghdr *message, size_t fixed, uint16_t type, size_t least)
 {
     const char *at = (const char *)message + NLMSG_LENGTH(NLMSG_ALIGN(fixed)), *end = (const char *)message + message->nlmsg_len;
     const void *found = NULL;

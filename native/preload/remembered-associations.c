@@ -69,6 +69,23 @@ bool note_association(const struct nlmsghdr *message, int outcome)
     return installs;
 }
 
+/* After a MIGRATE: the SAs that the data plane has at their new address are remembered there. In turn. */
+void move_associations(int connection, const struct xfrm_user_migrate *migrated)
+{
+    union { struct nlmsghdr header; char bytes[4096]; } answer;
+    struct { struct nlmsghdr header; struct xfrm_usersa_id id; } question;
+    for (struct xfrm_usersa_id *known = associations; known < &associations[MAX_ASSOCIATIONS]; known++) {
+        if (!known->spi || known->proto != migrated->proto || known->family != migrated->old_family ||
+            memcmp(&known->daddr, &migrated->old_daddr, sizeof known->daddr) != 0)
+            continue;
+        question.header = (struct nlmsghdr){ .nlmsg_len = NLMSG_LENGTH(sizeof question.id), .nlmsg_type = XFRM_MSG_GETSA };
+        question.id = (struct xfrm_usersa_id){ .daddr = migrated->new_daddr, .spi = known->spi, .family = migrated->new_family, .proto = known->proto };
+        if (fetch(connection, &question.header, XFRM_MSG_NEWSA, &answer.header, sizeof answer) == 0)
+            *known = question.id;
+        explicit_bzero(&answer, sizeof answer);         /* its keys */
+    }
+}
+
 /* Asks a data plane that is back for every SA. In turn. */
 void ask_for_associations(int connection)
 {

@@ -91,40 +91,39 @@ static bool is_removal(const struct nlmsghdr *message, struct xfrm_userpolicy_id
     return expire.hard != 0;
 }
 
-/* Asks the data plane, which gave the index, for the policy: 0 or an errno. The attributes of the removal are part of the question. */
-static int look_up(const struct nlmsghdr *removal, const struct xfrm_userpolicy_id *id, size_t fixed, struct policy_key *key)
+union answer { struct nlmsghdr header; char bytes[MAX_ANSWER]; };
+
+/* Asks the data plane for a policy: 0, and NEWPOLICY in `answer`, or an errno. The attributes of a message, behind `fixed` bytes, are part of the question. */
+static int look_up(int connection, const struct xfrm_userpolicy_id *id, const struct nlmsghdr *message, size_t fixed, union answer *answer)
 {
     union { struct nlmsghdr header; char bytes[MAX_POLICY]; } question = { .bytes = { 0 } };
-    union { struct nlmsghdr header; char bytes[MAX_ANSWER]; } answer;
-    size_t before = NLMSG_LENGTH(NLMSG_ALIGN(fixed)), attributes = removal->nlmsg_len > before ? removal->nlmsg_len - before : 0;
+    size_t before = NLMSG_LENGTH(NLMSG_ALIGN(fixed)), attributes = message->nlmsg_len > before ? message->nlmsg_len - before : 0;
     if (NLMSG_SPACE(sizeof *id) + attributes > sizeof question)
         return EMSGSIZE;
     question.header = (struct nlmsghdr){ .nlmsg_len = (uint32_t)(NLMSG_SPACE(sizeof *id) + attributes), .nlmsg_type = XFRM_MSG_GETPOLICY };
     memcpy(NLMSG_DATA(&question.header), id, sizeof *id);
-    memcpy(question.bytes + NLMSG_SPACE(sizeof *id), (const char *)removal + before, attributes);
-    int connection = connect_control();
-    if (connection < 0)
-        return ECONNREFUSED;
-    int error = fetch(connection, &question.header, XFRM_MSG_NEWPOLICY, &answer.header, sizeof answer);
-    discard(connection);
-    if (error)
-        return error;
-    struct xfrm_userpolicy_info info;
-    if (!is_message(&answer.header, XFRM_MSG_NEWPOLICY, sizeof info))
-        return EPROTO;
-    memcpy(&info, NLMSG_DATA(&answer.header), sizeof info);
-    set_policy_key(key, &info.sel, info.dir, &answer.header, sizeof info);
-    return 0;
+    memcpy(question.bytes + NLMSG_SPACE(sizeof *id), (const char *)message + before, attributes);
+    int error = fetch(connection, &question.header, XFRM_MSG_NEWPOLICY, &answer->header, sizeof *answer);
+    return error || is_message(&answer->header, XFRM_MSG_NEWPOLICY, sizeof(struct xfrm_userpolicy_info)) ? error : EPROTO;
 }
 
 /* Before a message is sent: of one that removes a policy by its index, finds out which that is. Afterwards nobody knows any more. In turn. */
 void expect_removal(const struct nlmsghdr *message)
 {
     struct xfrm_userpolicy_id id;
+    struct xfrm_userpolicy_info info;
     struct policy_key key;
+    union answer answer;
     size_t fixed;
-    if (!policies || !is_removal(message, &id, &fixed) || !id.index || look_up(message, &id, fixed, &key) != 0)
+    int connection;
+    if (!policies || !is_removal(message, &id, &fixed) || !id.index || (connection = connect_control()) < 0)
         return;
+    int error = look_up(connection, &id, message, fixed, &answer);
+    discard(connection);
+    if (error)
+        return;
+    memcpy(&info, NLMSG_DATA(&answer.header), sizeof info);
+    set_policy_key(&key, &info.sel, info.dir, &answer.header, sizeof info);
     struct policy *known = *find(&key);
     if (known)
         known->removal = message;
@@ -160,6 +159,27 @@ bool note_policy(const struct nlmsghdr *message, int outcome)
     else if (is_removal(message, &id, &fixed))
         forget_removed(message, &id, fixed, is_removed(outcome));
     return installs && outcome == 0;
+}
+
+static bool has_addresses(const struct policy *p, const struct xfrm_userpolicy_id *id)
+{
+    const struct xfrm_selector *one = &p->info.sel, *other = &id->sel;
+    return p->info.dir == id->dir && one->family == other->family && one->prefixlen_s == other->prefixlen_s && one->prefixlen_d == other->prefixlen_d
+        && memcmp(&one->saddr, &other->saddr, sizeof one->saddr) == 0 && memcmp(&one->daddr, &other->daddr, sizeof one->daddr) == 0;
+}
+
+/* After a MIGRATE the data plane's templates are others than the program's last message has: takes them from there. In turn. */
+void refresh_policies(int connection, const struct xfrm_userpolicy_id *migrated)
+{
+    union answer answer;
+    for (struct policy **place = &policies; *place;) {
+        struct policy *p = *place, *next = p->next;
+        struct xfrm_userpolicy_id id = { .sel = p->info.sel, .dir = p->info.dir };
+        if (has_addresses(p, migrated) && look_up(connection, &id, &p->header, sizeof p->info, &answer) == 0)
+            remember(&answer.header);
+        while (*place != next)
+            place = &(*place)->next;
+    }
 }
 
 /* Gives the policies to a data plane that is back. In turn. */

@@ -22,6 +22,7 @@ static inline bool is_message(const struct nlmsghdr *message, uint16_t type, siz
 
 /* remembered-associations.c */
 bool note_association(const struct nlmsghdr *message, int outcome);
+void move_associations(int connection, const struct xfrm_user_migrate *migrated);
 void ask_for_associations(int connection);
 
 /* policy-key.c */
@@ -32,13 +33,18 @@ struct policy_key {
     uint8_t direction, type;
     uint16_t zero;
 };
+const void *attribute(const struct nlmsghdr *message, size_t fixed, uint16_t type, size_t least);
 uint8_t policy_type_of(const struct nlmsghdr *message, size_t fixed);
 void set_policy_key(struct policy_key *key, const struct xfrm_selector *selector, uint8_t direction, const struct nlmsghdr *message, size_t fixed);
 
 /* remembered-policies.c */
 void expect_removal(const struct nlmsghdr *message);
 bool note_policy(const struct nlmsghdr *message, int outcome);
+void refresh_policies(int connection, const struct xfrm_userpolicy_id *migrated);
 void repeat_policies(int connection);
+
+/* migrations.c */
+void note_migration(const struct nlmsghdr *message, int outcome);
 
 /* watch.c */
 void note(const struct nlmsghdr *message, int outcome);

@@ -74,6 +74,7 @@ static bool is_subscribed(enum xfrm_nlgroups group)
 void note(const struct nlmsghdr *message, int outcome)
 {
     bool association = note_association(message, outcome), policy = note_policy(message, outcome);
+    note_migration(message, outcome);
     if ((association || policy) && watched != getpid() && is_subscribed(XFRMNLGRP_EXPIRE))
         start_watch();
 }

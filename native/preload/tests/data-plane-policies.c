@@ -7,6 +7,7 @@ enum { MAX_POLICIES = 64, MAX_POLICY = 300 };
 
 static struct { uint32_t index; uint16_t length; _Alignas(8) char payload[MAX_POLICY]; } policies[MAX_POLICIES];
 static uint32_t installed;
+static bool migrated;
 
 static int install(const struct nlmsghdr *request)
 {
@@ -28,13 +29,34 @@ uint32_t policy_index(uint32_t number, uint8_t direction)
     return number << 3 | direction;
 }
 
-/* What GETPOLICY by index answers, or NULL. */
+/* A stand-in for other addresses in the templates. */
+static int migrate(const struct nlmsghdr *request)
+{
+    const struct xfrm_userpolicy_id *id = NLMSG_DATA(request);
+    for (int i = 0; i < MAX_POLICIES; i++) {
+        struct xfrm_userpolicy_info *info = (struct xfrm_userpolicy_info *)policies[i].payload;
+        if (policies[i].index && memcmp(&info->sel.daddr, &id->sel.daddr, sizeof id->sel.daddr) == 0)
+            info->priority = MIGRATED;
+    }
+    migrated = true;
+    return 0;
+}
+
+/* GETSA: of all SAs it knows the first one, once it was migrated. */
+bool knows_association(const struct nlmsghdr *request)
+{
+    struct xfrm_usersa_id id;
+    memcpy(&id, NLMSG_DATA(request), sizeof id);
+    return migrated && id.spi == 1 && id.daddr.a4 == MIGRATED;
+}
+
+/* What GETPOLICY answers, by index or by selector, or NULL. */
 const void *find_policy(const struct nlmsghdr *request, size_t *length)
 {
     struct xfrm_userpolicy_id id;
     memcpy(&id, NLMSG_DATA(request), sizeof id);
     for (int i = 0; i < MAX_POLICIES; i++)
-        if (id.index && policies[i].index == id.index) {
+        if (policies[i].index && (id.index ? policies[i].index == id.index : memcmp(policies[i].payload, &id.sel, sizeof id.sel) == 0)) {
             *length = policies[i].length;
             return policies[i].payload;
         }
@@ -58,6 +80,8 @@ int change_database(const struct nlmsghdr *request)
         const struct xfrm_userpolicy_id *id = NLMSG_DATA(request);
         return id->index && (id->sel.sport == REFUSED_PORT || !find_policy(request, &length)) ? (id->sel.sport == REFUSED_PORT ? EPERM : ENOENT) : 0;
     }
+    case XFRM_MSG_MIGRATE:
+        return migrate(request);
     default:
         return 0;
     }

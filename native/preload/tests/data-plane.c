@@ -6,7 +6,7 @@
  *   LOSE   NLMSG_OVERRUN to every subscriber of group `count`, as where notifications were lost
  *   PORTS  ENCAP registrations on the lease of the asker: how many, the family and port of the last one
  *
- * On a connection without ATTACH, GETSA: it knows no SA, and says EXPIRE to every subscriber; UPDPOLICY: it takes it, and says so to every
+ * On a connection without ATTACH, GETSA: it knows no SA (but see data-plane-policies.c), and says EXPIRE to every subscriber; UPDPOLICY: it takes it, and says so to every
  * subscriber of policies; GETPOLICY: see data-plane-policies.c, as for XFRM's messages on B. It refuses ENCAP of port 4444 with EADDRINUSE, and says that ports which are registered cannot be shared.
  */
 #include "data-plane.h"
@@ -49,6 +49,8 @@ static void control(const struct client *clients, struct client *c, const struct
         memcpy(&c->groups, NLMSG_DATA(request), sizeof c->groups);
     } else if (request->nlmsg_type == ENCAP) {
         error.error = -encapsulate(clients, c, NLMSG_DATA(request));
+    } else if (request->nlmsg_type == XFRM_MSG_GETSA && knows_association(request)) {
+        reply(c->lease, XFRM_MSG_NEWSA, 0, request->nlmsg_seq, 0, &(struct xfrm_usersa_info){ 0 }, sizeof(struct xfrm_usersa_info));
     } else if (request->nlmsg_type == XFRM_MSG_GETSA) {
         for (int i = 0; i < MAX_CLIENTS; i++)
             if (clients[i].end >= 0 && clients[i].groups & 1u << (XFRMNLGRP_EXPIRE - 1))

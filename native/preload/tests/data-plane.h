@@ -15,6 +15,7 @@ int encapsulate(const struct client *clients, struct client *c, const struct enc
 
 /* data-plane-policies.c */
 const void *find_policy(const struct nlmsghdr *request, size_t *length);
+bool knows_association(const struct nlmsghdr *request);
 int change_database(const struct nlmsghdr *request);
 
 #endif

@@ -16,7 +16,7 @@ static void change_association(int fd, uint16_t type, uint32_t spi)
     CHECK(send(fd, &request, request.header.nlmsg_len, 0) == (ssize_t)request.header.nlmsg_len);
 }
 
-/* The SPI of the next EXPIRE. poll and recv are the C library's own: nothing here looks for a data plane that is back. */
+/* The SPI of the next EXPIRE. Nothing here waits inside the library, which would look for a data plane that is back. */
 static uint32_t expired(int fd)
 {
     struct { struct nlmsghdr header; struct xfrm_usersa_id id; } expire;

@@ -8,6 +8,7 @@
 
 static const struct test *const groups[] = {
     socket_tests, descriptor_tests, process_tests, thread_tests, restart_tests, socket_policy_tests, ike_socket_tests, ike_daemon_tests, remembering_tests,
+    association_tests,
 };
 
 static void run(const struct test *test)
