@@ -21,6 +21,7 @@ struct policy {
 
 static struct policy *policies;             /* in the order in which they were installed: of equal priorities the first decides */
 static int policy_count;
+static bool expects_removal;                /* some policy has `removal` */
 
 /* Where a policy is remembered, or the end of the list. */
 static struct policy **find(const struct policy_key *key)
@@ -116,7 +117,7 @@ void expect_removal(const struct nlmsghdr *message)
     union answer answer;
     size_t fixed;
     int connection;
-    if (!policies || !is_removal(message, &id, &fixed) || !id.index || (connection = connect_control()) < 0)
+    if (!policies || !(message->nlmsg_flags & NLM_F_REQUEST) || !is_removal(message, &id, &fixed) || !id.index || (connection = connect_control()) < 0)
         return;
     int error = look_up(connection, &id, message, fixed, &answer);
     discard(connection);
@@ -125,8 +126,18 @@ void expect_removal(const struct nlmsghdr *message)
     memcpy(&info, NLMSG_DATA(&answer.header), sizeof info);
     set_policy_key(&key, &info.sel, info.dir, &answer.header, sizeof info);
     struct policy *known = *find(&key);
-    if (known)
+    if (known) {
         known->removal = message;
+        expects_removal = true;
+    }
+}
+
+/* After a request, whatever became of it: its memory will be another's. In turn. */
+void expect_no_removal(void)
+{
+    for (struct policy *p = expects_removal ? policies : NULL; p; p = p->next)
+        p->removal = NULL;
+    expects_removal = false;
 }
 
 static void forget_removed(const struct nlmsghdr *message, const struct xfrm_userpolicy_id *id, size_t fixed, bool removed)
@@ -141,8 +152,6 @@ static void forget_removed(const struct nlmsghdr *message, const struct xfrm_use
             place = &(*place)->next;
     if (removed)
         forget(place);
-    else if (*place)
-        (*place)->removal = NULL;
 }
 
 /* As note_association, of policies. */

@@ -39,6 +39,7 @@ void set_policy_key(struct policy_key *key, const struct xfrm_selector *selector
 
 /* remembered-policies.c */
 void expect_removal(const struct nlmsghdr *message);
+void expect_no_removal(void);
 bool note_policy(const struct nlmsghdr *message, int outcome);
 void refresh_policies(int connection, const struct xfrm_userpolicy_id *migrated);
 void repeat_policies(int connection);

@@ -61,6 +61,7 @@ static int converse(struct xfrm_socket *s, int fd, const char *request, size_t l
         error = send_request(s, fd, request, length, flags, done, room);
     if (!error || error == ECONNREFUSED)
         note_outcomes(request, length, error ? NULL : done);
+    expect_no_removal();
     end_turn(cancel_state);
     return error;
 }

@@ -179,8 +179,19 @@ static void restarted_receive_goes_on(void)
         ;
 }
 
+/* One that does not answer counts as gone: what it has not handled by then it will never handle. */
+static void data_plane_that_hangs_counts_as_gone(void)
+{
+    int fd = open_bound(0);
+    CHECK(kill(server, SIGSTOP) == 0 && waitpid(server, NULL, WUNTRACED) == server);
+    CHECK(ask(fd, ECHO, 0, 1) == -1 && errno == ECONNREFUSED);
+    CHECK(kill(server, SIGCONT) == 0);
+    echo(fd, 2);
+    CHECK(counter(fd, 1) == 2 && counter(fd, 2) == 1);
+}
+
 const struct test restart_tests[] = {
     TEST(data_plane_dies_and_returns), TEST(data_plane_dies_in_a_request), TEST(blocked_receiver_learns_of_the_end),
     TEST(subscriber_that_never_sends_comes_back), TEST(signal_interrupts_a_blocked_receive), TEST(forked_process_and_restart),
-    TEST(every_blocked_receiver_learns_of_the_end), TEST(restarted_receive_goes_on), { 0 },
+    TEST(every_blocked_receiver_learns_of_the_end), TEST(restarted_receive_goes_on), TEST(data_plane_that_hangs_counts_as_gone), { 0 },
 };
