@@ -44,7 +44,7 @@
  * What is removed is forgotten also where no data plane was there to remove it. Policies are told apart as in the kernel: by direction, selector, mark, interface
  * id and type. Of one that is removed by its index the data plane is asked first which that is.
  *
- * Threads may share XFRM sockets; one request of a process is handled after the other. After fork the child shares what is queued; when it
+ * Threads may share XFRM sockets; one request of a process is handled after the other. Signal handlers must leave them alone, close included. After fork the child shares what is queued; when it
  * first sends, the socket becomes its own, with the same numbers, options and subscription, and must be given to epoll again. After exec a descriptor without FD_CLOEXEC is no XFRM
  * socket any more. A child made by vfork may do what it is allowed to: close, dup2, exec. Not seen: static programs, system calls made
  * directly (Go), io_uring, programs that drop LD_PRELOAD (setuid).
@@ -170,7 +170,7 @@ int hide(const struct xfrm_socket *s, int fd);
 void hook_fork(void);
 
 /* names.c */
-int subscribe(struct xfrm_socket *s, uint32_t groups);
+int subscribe(struct xfrm_socket *s, uint32_t keep, uint32_t add);
 void take_port(struct xfrm_socket *s, uint32_t wanted);
 void give_name(struct sockaddr *to, socklen_t *length, socklen_t room, uint32_t port, uint32_t groups);
 

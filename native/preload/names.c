@@ -9,16 +9,20 @@ void take_port(struct xfrm_socket *s, uint32_t wanted)
         s->port = wanted ? wanted : number_of(s) == 1 ? (uint32_t)getpid() : (uint32_t)-4096 - number_of(s);
 }
 
-/* A subscription while no data plane is there is kept and handed over with the socket. */
-int subscribe(struct xfrm_socket *s, uint32_t groups)
+/* Keeps some groups of the subscription, and adds others. While no data plane is there it is kept and handed over with the socket. 0 or an errno. */
+int subscribe(struct xfrm_socket *s, uint32_t keep, uint32_t add)
 {
-    uint32_t before = s->groups;
+    int cancel_state = take_turn();
+    uint32_t before = s->groups, groups = (before & keep) | add;
     s->groups = groups;
-    int error = groups == before ? 0 : ask_in_turn(s, GROUPS, &groups, sizeof groups);
+    int error = groups == before ? 0 : ensure_attached(s);
+    if (!error && groups != before)
+        error = ask(s->lease, GROUPS, &groups, sizeof groups, -1);
     if (error == ECONNREFUSED)
         error = 0;
     if (error)
         s->groups = before;
+    end_turn(cancel_state);
     return error;
 }
 
@@ -31,7 +35,7 @@ static int bind_netlink(struct xfrm_socket *s, const struct sockaddr *address, s
     if (name.nl_family != AF_NETLINK || (s->port && name.nl_pid && name.nl_pid != s->port))
         return EINVAL;
     take_port(s, name.nl_pid);
-    return subscribe(s, name.nl_groups);
+    return subscribe(s, 0, name.nl_groups);
 }
 
 EXPORT int bind(int fd, __CONST_SOCKADDR_ARG address, socklen_t length)

@@ -23,7 +23,7 @@ static int set_netlink_option(struct xfrm_socket *s, int name, const void *value
         if (number == 0 || number > GROUP_COUNT)
             return EINVAL;
         number = UINT32_C(1) << (number - 1);
-        return subscribe(s, name == NETLINK_ADD_MEMBERSHIP ? s->groups | number : s->groups & ~number);
+        return subscribe(s, ~number, name == NETLINK_ADD_MEMBERSHIP ? number : 0);
     case NETLINK_NO_ENOBUFS:
         s->ignores_loss = number != 0;
         break;

@@ -107,6 +107,43 @@ static void cancelled_threads(void)
     CHECK(hidden((int[8]){ 0 }, 8) == 0);
 }
 
+enum { MEMBERS = 8, ROUNDS = 100 };
+
+static pthread_barrier_t round_begins, round_ends;
+static int subscriber;
+
+static void *join_in_each_round(void *argument)
+{
+    uint32_t group = (uint32_t)(uintptr_t)argument;
+    for (int i = 0; i < ROUNDS; i++) {
+        pthread_barrier_wait(&round_begins);
+        CHECK(setsockopt(subscriber, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) == 0);
+        pthread_barrier_wait(&round_ends);
+    }
+    return NULL;
+}
+
+/* Threads that each join one group at the same time: none undoes what another does. */
+static void threads_that_subscribe(void)
+{
+    pthread_t running[MEMBERS];
+    struct sockaddr_nl nothing = { .nl_family = AF_NETLINK };
+    int requests = open_bound(0);
+    subscriber = open_bound(0);
+    CHECK(pthread_barrier_init(&round_begins, NULL, MEMBERS + 1) == 0 && pthread_barrier_init(&round_ends, NULL, MEMBERS + 1) == 0);
+    for (uintptr_t i = 0; i < MEMBERS; i++)
+        CHECK(pthread_create(&running[i], NULL, join_in_each_round, (void *)(i + 1)) == 0);
+    for (int i = 0; i < ROUNDS; i++) {
+        CHECK(bind(subscriber, (struct sockaddr *)&nothing, sizeof nothing) == 0);
+        pthread_barrier_wait(&round_begins);
+        pthread_barrier_wait(&round_ends);
+        for (uint32_t group = 1; group <= MEMBERS; group++)
+            CHECK(ask(requests, NOTIFY, group, group) > 0 && has_input(subscriber) && recv(subscriber, &(char[100]){ 0 }, 100, MSG_DONTWAIT) == 20);
+    }
+    for (int i = 0; i < MEMBERS; i++)
+        CHECK(pthread_join(running[i], NULL) == 0);
+}
+
 const struct test thread_tests[] = {
-    TEST(threads), TEST(racing_threads), TEST(requests_past_the_library), TEST(cancelled_threads), { 0 },
+    TEST(threads), TEST(racing_threads), TEST(requests_past_the_library), TEST(cancelled_threads), TEST(threads_that_subscribe), { 0 },
 };
