@@ -116,7 +116,7 @@ public sealed class LifetimeClock : IDisposable
 
     private void Collect(SecurityAssociation sa, Timed entry, ulong now, Action<SecurityAssociation, bool> tell)
     {
-        if (HardDue(sa.Limits, sa.Usage, now) <= now)
+        if (HardDue(sa.Limits, sa.Usage, UseStart(sa.Usage, now)) <= now)
         {
             sa.State = SaState.Expired;
             database.Sad.Remove(sa);
@@ -124,14 +124,14 @@ public sealed class LifetimeClock : IDisposable
             return;
         }
 
-        bool soft = !sa.Dying && SoftDue(sa.Limits, sa.Usage, now) <= now;
+        bool soft = !sa.Dying && SoftDue(sa.Limits, sa.Usage, UseStart(sa.Usage, now)) <= now;
         if (soft)
         {
             sa.Dying = true;
             database.Sad.Touch();
         }
 
-        Enqueue(entry, NextLook(sa.Limits, sa.Usage, sa.Dying, now));
+        Enqueue(entry, NextLook(sa.Limits, sa.Usage, UseStart(sa.Usage, now), sa.Dying));
         if (soft)
         {
             tell(sa, false);
@@ -140,16 +140,17 @@ public sealed class LifetimeClock : IDisposable
 
     private void Collect(SecurityPolicy policy, Timed entry, ulong now, Action<SecurityPolicy, bool>? tell)
     {
-        if (HardDue(policy.Limits, policy.Usage, now) <= now)
+        ulong start = IdleStart(policy.Usage);
+        if (HardDue(policy.Limits, policy.Usage, start) <= now)
         {
             database.Spd.Remove(policy);
             tell?.Invoke(policy, true);
             return;
         }
 
-        bool soft = !policy.SoftExpired && SoftDue(policy.Limits, policy.Usage, now) <= now;
+        bool soft = !policy.SoftExpired && SoftDue(policy.Limits, policy.Usage, start) <= now;
         policy.SoftExpired |= soft;
-        Enqueue(entry, NextLook(policy.Limits, policy.Usage, policy.SoftExpired, now));
+        Enqueue(entry, NextLook(policy.Limits, policy.Usage, start, policy.SoftExpired));
         if (soft)
         {
             tell?.Invoke(policy, false);
@@ -176,9 +177,10 @@ public sealed class LifetimeClock : IDisposable
         }
     }
 
-    private void Watch(SecurityAssociation sa) => Watch(sa, NextLook(sa.Limits, sa.Usage, sa.Dying, Now));
+    private void Watch(SecurityAssociation sa) => Watch(sa, NextLook(sa.Limits, sa.Usage, UseStart(sa.Usage, Now), sa.Dying));
 
-    private void Watch(SecurityPolicy policy) => Watch(policy, NextLook(policy.Limits, policy.Usage, policy.SoftExpired, Now));
+    private void Watch(SecurityPolicy policy) =>
+        Watch(policy, NextLook(policy.Limits, policy.Usage, IdleStart(policy.Usage), policy.SoftExpired));
 
     private ulong Now => (ulong)Math.Max(0, database.Clock.GetUtcNow().ToUnixTimeSeconds());
 
@@ -235,17 +237,23 @@ public sealed class LifetimeClock : IDisposable
         queue.TrimExcess();
     }
 
-    private static ulong NextLook(in LifetimeLimits limits, in LifetimeUsage usage, bool softTold, ulong now)
+    // When the limits "since use" of an SA begin: with its first packet; one that was not used is looked at again later.
+    private static ulong UseStart(in LifetimeUsage usage, ulong now) => usage.UseTime == 0 ? now : usage.UseTime;
+
+    // Of a policy they begin anew with every packet, and where there was none, when it was added (xfrm_policy_timer): it ends when it is idle.
+    private static ulong IdleStart(in LifetimeUsage usage) => usage.LastUsed == 0 ? usage.AddTime : usage.LastUsed;
+
+    private static ulong NextLook(in LifetimeLimits limits, in LifetimeUsage usage, ulong useStart, bool softTold)
     {
-        ulong hard = HardDue(limits, usage, now);
-        return softTold ? hard : Math.Min(hard, SoftDue(limits, usage, now));
+        ulong hard = HardDue(limits, usage, useStart);
+        return softTold ? hard : Math.Min(hard, SoftDue(limits, usage, useStart));
     }
 
-    private static ulong HardDue(in LifetimeLimits limits, in LifetimeUsage usage, ulong now) =>
-        Math.Min(After(usage.AddTime, limits.HardAddSeconds), After(usage.UseTime == 0 ? now : usage.UseTime, limits.HardUseSeconds));
+    private static ulong HardDue(in LifetimeLimits limits, in LifetimeUsage usage, ulong useStart) =>
+        Math.Min(After(usage.AddTime, limits.HardAddSeconds), After(useStart, limits.HardUseSeconds));
 
-    private static ulong SoftDue(in LifetimeLimits limits, in LifetimeUsage usage, ulong now) =>
-        Math.Min(After(usage.AddTime, limits.SoftAddSeconds), After(usage.UseTime == 0 ? now : usage.UseTime, limits.SoftUseSeconds));
+    private static ulong SoftDue(in LifetimeLimits limits, in LifetimeUsage usage, ulong useStart) =>
+        Math.Min(After(usage.AddTime, limits.SoftAddSeconds), After(useStart, limits.SoftUseSeconds));
 
     private static ulong After(ulong start, ulong seconds) => seconds == 0 || seconds > Never - start ? Never : start + seconds;
 

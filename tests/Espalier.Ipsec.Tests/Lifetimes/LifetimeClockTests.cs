@@ -133,6 +133,41 @@ public sealed class LifetimeClockTests : IDisposable
     }
 
     [Fact]
+    public void Policies_LimitedByUse_EndWhenIdleSinceTheLastPacketOrTheStart()
+    {
+        // xfrm_policy_timer: use_time of a policy is its last use, and where there was none its add_time counts.
+        var used = IdlePolicy("10.1.0.0/16");
+        IdlePolicy("10.2.0.0/16");
+        used.Usage.UseTime = 1_000;
+        used.Usage.LastUsed = 1_015;
+        Assert.Equal(1_010UL, clock.NextDue);
+        Collect(1_019);
+        Assert.Equal(["soft policy"], told);
+        Collect(1_020);
+        Assert.Equal([used], database.Spd.Policies);
+        used.Usage.LastUsed = 1_030;
+        Collect(1_049);
+        Assert.Equal([used], database.Spd.Policies);
+        Collect(1_050);
+        Assert.Equal(["soft policy", "hard policy", "soft policy", "hard policy"], told);
+        Assert.Empty(database.Spd.Policies);
+    }
+
+    private SecurityPolicy IdlePolicy(string source)
+    {
+        var policy = new SecurityPolicy
+        {
+            Selector = Build.Selector(source, "10.0.0.0/8"),
+            Direction = PolicyDirection.Out,
+            Priority = 1,
+            Limits = LifetimeLimits.None with { SoftUseSeconds = 10, HardUseSeconds = 20 },
+        };
+        policy.Usage.AddTime = 1_000;
+        database.Spd.TryAdd(policy);
+        return policy;
+    }
+
+    [Fact]
     public void Policies_SoftOnceThenRemoved()
     {
         var policy = new SecurityPolicy
