@@ -9,6 +9,12 @@ namespace Espalier.Xfrm.Handlers;
 /// <summary>Reads the algorithms of an SA. The specs own copies of the keys; the caller zeroes the receive buffer.</summary>
 internal static class AlgorithmParser
 {
+    /// <summary>
+    /// Bytes of the longest key: only HMAC takes any length, and answers and notifications, which hold the key twice, must fit in one datagram.
+    /// It is also the most that iproute2 sends.
+    /// </summary>
+    public const int LongestKey = 512;
+
     /// <summary>True where the attribute is not there, or holds the key that its length announces.</summary>
     public static bool Fits(in XfrmAttributes attributes, XfrmAttribute type)
     {
@@ -71,6 +77,11 @@ internal static class AlgorithmParser
         if (bits % 8 != 0)
         {
             return new XfrmError(LinuxError.Invalid, $"The key of {canonical} is not a whole number of bytes", attributes.OffsetOf(type));
+        }
+
+        if (bits > LongestKey * 8)
+        {
+            return new XfrmError(LinuxError.Invalid, $"The key of {canonical} is longer than {LongestKey * 8} bits", attributes.OffsetOf(type));
         }
 
         uint icv = kind switch
