@@ -172,7 +172,7 @@ internal sealed class InboundPipeline
             return DropReason.InboundFragmentWithoutPorts;
         }
 
-        var reason = SelectorStage.Check(association, flow);
+        var reason = SelectorStage.Check(association, flow, packet, summary);
         if (reason == DropReason.None)
         {
             reason = CheckEcn(association, packet, outerTrafficClass);
@@ -181,6 +181,8 @@ internal sealed class InboundPipeline
         if (reason == DropReason.None)
         {
             reason = _policies.Check(association, flow, summary.TotalLength, out _latestPolicy);
+            reason = reason == DropReason.None
+                ? reason : _policies.CheckError(association, packet, summary, flow, reason, ref _latestPolicy);
         }
 
         if (reason == DropReason.None)

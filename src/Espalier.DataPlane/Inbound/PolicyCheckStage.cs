@@ -16,9 +16,28 @@ internal sealed class PolicyCheckStage(IpsecDatabase database, ILocalAddresses l
     private readonly FlowCache _flows = new(database.Spd);
 
     /// <summary>None, or why the packet must be dropped. Counts the use of the policy that covers it.</summary>
-    public DropReason Check(SecurityAssociation association, in FlowKey flow, int length, out SecurityPolicy? policy)
+    public DropReason Check(SecurityAssociation association, in FlowKey flow, int length, out SecurityPolicy? policy) =>
+        Judge(association, flow, DirectionOf(flow), length, out policy);
+
+    /// <summary>
+    /// What <see cref="Check"/> refused for a reason, looked at once more if it is an ICMP error, by what it is about. To be forwarded: where no policy covers it
+    /// (xfrm_in_fwd_icmp). To this host: where its SA has the flag icmp (icmp_rcv).
+    /// </summary>
+    public DropReason CheckError(
+        SecurityAssociation association, ReadOnlySpan<byte> packet, in PacketSummary summary, in FlowKey flow, DropReason refused, ref SecurityPolicy? policy)
     {
-        var direction = localAddresses.IsLocal(flow.Destination) ? PolicyDirection.In : PolicyDirection.Forward;
+        var direction = DirectionOf(flow);
+        bool mayAsk = direction == PolicyDirection.Forward ? refused == DropReason.InboundNoPolicy : (association.Flags & SaFlags.Icmp) != 0;
+        return mayAsk && QuotedFlow.TryReverse(packet, summary, out var quoted)
+            && Judge(association, quoted, direction, summary.TotalLength, out var about) == DropReason.None && (policy = about) is not null
+            ? DropReason.None : refused;
+    }
+
+    private PolicyDirection DirectionOf(in FlowKey flow) =>
+        localAddresses.IsLocal(flow.Destination) ? PolicyDirection.In : PolicyDirection.Forward;
+
+    private DropReason Judge(SecurityAssociation association, in FlowKey flow, PolicyDirection direction, int length, out SecurityPolicy? policy)
+    {
         switch (_flows.Lookup(flow, direction, out policy))
         {
             case PolicyVerdict.PortsNeeded:

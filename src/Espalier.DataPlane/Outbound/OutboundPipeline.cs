@@ -144,6 +144,10 @@ internal sealed class OutboundPipeline
         {
             case OutboundVerdict.Protect:
                 break;
+            case OutboundVerdict.Bypass when QuotedFlow.TryReverse(packet, summary, out var quoted)
+                && _policies.DecideError(quoted, summary.TotalLength) is { } about:
+                (policy, flow) = (about, quoted);
+                break;
             case OutboundVerdict.Bypass:
                 return _bypass.Send(packet, summary.Version);
             default:

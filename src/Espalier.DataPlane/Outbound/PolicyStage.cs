@@ -49,4 +49,18 @@ internal sealed class PolicyStage(SecurityPolicyDatabase spd, BatchClock clock, 
 
         return policy.Protects ? OutboundVerdict.Protect : OutboundVerdict.Bypass;
     }
+
+    /// <summary>
+    /// For an ICMP error that would go in clear: the policy that protects what it is about, if that has the flag icmp (xfrm_out_fwd_icmp), or null.
+    /// </summary>
+    public SecurityPolicy? DecideError(in FlowKey quoted, int length)
+    {
+        if (_flows.Lookup(quoted, PolicyDirection.Out, out var policy) != PolicyVerdict.Found || policy is not { Protects: true, AdmitsIcmpErrors: true })
+        {
+            return null;
+        }
+
+        use.Count(policy, length, clock.UnixSeconds);
+        return policy;
+    }
 }

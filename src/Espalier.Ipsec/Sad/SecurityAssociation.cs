@@ -63,7 +63,7 @@ public enum SaFlags : byte
     /// <summary>Kept verbatim.</summary>
     WildcardReceive = 8,
 
-    /// <summary>Kept verbatim.</summary>
+    /// <summary>An ICMP error to this host, or outside the SA's selector, is let in if what it is about would be.</summary>
     Icmp = 16,
 
     /// <summary>The selector's family does not restrict the inner family.</summary>

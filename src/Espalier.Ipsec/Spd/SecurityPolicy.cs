@@ -67,6 +67,11 @@ public sealed class SecurityPolicy
     /// <summary>XFRM_POLICY_LOCALOK (1), XFRM_POLICY_ICMP (2), … verbatim.</summary>
     public byte Flags { get; init; }
 
+    /// <summary>
+    /// XFRM_POLICY_ICMP, of a policy for sending: an ICMP error that no policy protects goes by this one, if this one covers what the error is about.
+    /// </summary>
+    public bool AdmitsIcmpErrors => (Flags & 2) != 0;
+
     /// <summary>Verbatim share value.</summary>
     public byte Share { get; init; }
 

@@ -31,10 +31,10 @@ internal sealed class CatchRules
     }
 
     /// <summary>Takes over the source of a policy, at once. Returns what the kernel refused.</summary>
-    internal IReadOnlyList<NetlinkError> Add(SecurityPolicy policy) => _cover.Add(policy.Selector.Source) ? Apply() : [];
+    internal IReadOnlyList<NetlinkError> Add(SecurityPolicy policy) => _cover.Add(SourceOf(policy)) ? Apply() : [];
 
     /// <summary>Takes the source of a policy away; the rules follow with <see cref="Settle"/>.</summary>
-    internal void Remove(SecurityPolicy policy) => _cover.Remove(policy.Selector.Source);
+    internal void Remove(SecurityPolicy policy) => _cover.Remove(SourceOf(policy));
 
     /// <summary>Narrows the rules after policies went. Returns what the kernel refused.</summary>
     internal IReadOnlyList<NetlinkError> Settle() => _cover.IsStale && _cover.Recompute() ? Apply() : [];
@@ -53,6 +53,11 @@ internal sealed class CatchRules
 
     /// <summary>True for rules made by an Espalier, this one or another.</summary>
     internal static bool IsOfEspalier(RuleEntry rule, RoutingOptions options) => rule.Protocol == options.Protocol;
+
+    // An ICMP error about what the policy covers may come from any router.
+    private static AddressPrefix SourceOf(SecurityPolicy policy) =>
+        !policy.Protects || !policy.AdmitsIcmpErrors ? policy.Selector.Source
+        : policy.Selector.Version == IpVersion.IPv4 ? AddressPrefix.AllIPv4 : AddressPrefix.AllIPv6;
 
     private static bool IsOurs(RuleEntry rule, RoutingOptions options) =>
         IsOfEspalier(rule, options) && options.Tables.Contains(rule.Table);

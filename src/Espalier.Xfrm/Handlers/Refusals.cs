@@ -38,11 +38,6 @@ internal static class Refusals
             return XfrmError.Unsupported("Unknown extra flags are not supported by Espalier");
         }
 
-        if ((info.Flags & (byte)SaFlags.Icmp) != 0)
-        {
-            return XfrmError.Unsupported("Flag icmp (ICMP errors admitted by the packet they quote) is not supported by Espalier");
-        }
-
         if (attributes.Has(XfrmAttribute.NatKeepaliveInterval) && attributes.ReadUInt32(XfrmAttribute.NatKeepaliveInterval, 0) != 0)
         {
             return XfrmError.Unsupported("NAT keepalives (XFRMA_NAT_KEEPALIVE_INTERVAL) are not sent by Espalier; the IKE daemon sends them");
@@ -57,8 +52,6 @@ internal static class Refusals
         var error = OfCommonAttributes(request);
         error = error.Failed ? error : OfSelector(info.Selector);
         return error.Failed ? error
-            : (info.Flags & XfrmValue.PolicyFlagIcmp) != 0
-                ? XfrmError.Unsupported("Policy flag icmp (ICMP errors admitted by the packet they quote) is not supported by Espalier")
             : (info.Flags & XfrmValue.PolicyFlagCpuAcquire) != 0
                 ? XfrmError.Unsupported("Policy flag cpu_acquire (per-CPU SAs) is not supported by Espalier")
             : XfrmError.None;

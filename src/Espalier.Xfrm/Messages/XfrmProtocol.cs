@@ -192,9 +192,6 @@ internal static class XfrmValue
     public const byte DirectionIn = 1;
     public const byte DirectionOut = 2;
 
-    /// <summary>XFRM_POLICY_ICMP.</summary>
-    public const byte PolicyFlagIcmp = 2;
-
     /// <summary>XFRM_POLICY_CPU_ACQUIRE.</summary>
     public const byte PolicyFlagCpuAcquire = 4;
 

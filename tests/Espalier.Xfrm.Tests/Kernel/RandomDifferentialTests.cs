@@ -113,7 +113,7 @@ public sealed class RandomDifferentialTests
         info.Priority = (uint)random.Next(4);
         info.Action = (byte)(random.Next(20) == 0 ? 2 : random.Next(2));
         info.Share = (byte)(random.Next(20) == 0 ? 4 : random.Next(4));
-        info.Flags = (byte)random.Next(2);
+        info.Flags = (byte)random.Next(4);
         info.Index = random.Next(5) == 0 ? (uint)random.Next(64) : 0;
         info.Limits.SoftByteLimit = random.Next(3) == 0 ? (ulong)random.NextInt64(1, long.MaxValue) : ulong.MaxValue;
         info.Limits.HardByteLimit = ulong.MaxValue;
