@@ -1,10 +1,19 @@
 using System.CommandLine;
 using Espalier.Lab.Cli;
 using Espalier.Lab.Hosts;
+using Espalier.Lab.Net;
 using Espalier.Lab.Quick;
+using Spectre.Console;
 
 var agent = new Command("agent", "Serves a second host of the lab over standard input and output; started by the lab itself.") { Hidden = true };
 agent.SetAction(async _ => await new HostAgent(new LocalHost(), Console.In, Console.Out).RunAsync().ConfigureAwait(false));
+
+const int FileWidth = 200; // lines of a file are not broken as a terminal of 80 columns would have it
+Shell.CompletePath();
+if (Console.IsOutputRedirected)
+{
+    AnsiConsole.Profile.Width = FileWidth;
+}
 
 var root = new RootCommand("The Espalier lab: what IPsec in userland costs, measured on real programs.")
 {

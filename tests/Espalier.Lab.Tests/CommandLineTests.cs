@@ -71,6 +71,15 @@ public sealed class CommandLineTests
         Assert.Equal(0, code);
         Assert.All(
             (string[])["tcp", "udp", "latency", "memory", "scale", "buffering", "oom", "lockup", "surface", "espalier", "libipsec", "openvpn", "wireguard-go", "direct", "ceiling", "xfrm"],
+    // Programs of subjects stand in the system's folders, which a user's path may lack.
+    [Fact]
+    public void List_PathWithoutTheSystemsFolders_StillFindsWhatIsThere()
+    {
+        var (code, output, error) = LabProgram.Run("list");
+        var (codeBare, outputBare, errorBare) = LabProgram.RunWithPath("/nosuch", "list");
+        Assert.Equal((code, output, error), (codeBare, outputBare, errorBare));
+    }
+
             name => Assert.Contains(name, output, StringComparison.Ordinal));
     }
 }

@@ -16,6 +16,13 @@ internal static class LabProgram
         return (result.ExitCode, result.Output, result.Error);
     }
 
+    /// <summary>Runs it to its end with another path to look for programs.</summary>
+    public static (int ExitCode, string Output, string Error) RunWithPath(string path, params string[] arguments)
+    {
+        var result = Command.Try("/usr/bin/env", [$"PATH={path}", Path, .. arguments], 100);
+        return (result.ExitCode, result.Output, result.Error);
+    }
+
     /// <summary>Starts it.</summary>
     public static Process Start(params string[] arguments)
     {

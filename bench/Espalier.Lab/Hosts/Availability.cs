@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Espalier.Lab.Net;
 
 namespace Espalier.Lab.Hosts;
 
@@ -24,7 +25,7 @@ internal static class Availability
 
         foreach (string tool in (string[])["unshare", "setpriv"])
         {
-            if (!OnPath(tool))
+            if (!Shell.Has(tool))
             {
                 return $"no namespaces: the program {tool} of util-linux is missing";
             }
@@ -36,10 +37,6 @@ internal static class Availability
     /// <summary>Arguments of unshare for a namespace of our own; a user namespace where we are not root.</summary>
     public static string[] Unshare { get; } =
         LabProcess.IsRoot ? ["--net", "--kill-child", "--"] : ["--user", "--map-root-user", "--net", "--kill-child", "--"];
-
-    private static bool OnPath(string tool) =>
-        (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Append("/usr/sbin").Append("/sbin")
-            .Any(folder => File.Exists(Path.Combine(folder, tool)));
 
     private static string? TryNamespace()
     {

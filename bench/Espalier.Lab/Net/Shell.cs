@@ -87,11 +87,17 @@ internal static class Shell
         }
     }
 
-    /// <summary>True if a program is found on the path or in the system folders.</summary>
+    /// <summary>Adds the system's folders to the path, where the programs of subjects stand: a user's path often lacks them, and what is started finds only what is on it.</summary>
+    public static void CompletePath()
+    {
+        string[] path = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':', StringSplitOptions.RemoveEmptyEntries);
+        Environment.SetEnvironmentVariable("PATH", string.Join(':', path.Union(["/usr/sbin", "/usr/bin", "/sbin", "/bin"])));
+    }
+
+    /// <summary>True if a program is found on the path.</summary>
     public static bool Has(string program) => Find(program) is not null;
 
     /// <summary>Where a program is; null if nowhere.</summary>
     public static string? Find(string program) =>
-        (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Append("/usr/sbin").Append("/sbin").Append("/usr/bin")
-            .Select(folder => Path.Combine(folder, program)).FirstOrDefault(File.Exists);
+        (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Select(folder => Path.Combine(folder, program)).FirstOrDefault(File.Exists);
 }
