@@ -10,6 +10,11 @@ public sealed class CommandLineTests
     [InlineData("run tcp --subjects nosuch", "there is no subject 'nosuch'")]
     [InlineData("run tcp --subjects ceiling:fast", "there is no subject 'ceiling:fast'")]
     [InlineData("run tcp --seconds 0", "--seconds takes 0.2 to 600")]
+    [InlineData("run tcp --seconds NaN", "--seconds takes 0.2 to 600, not 'NaN'")]
+    [InlineData("run tcp --seconds 1,5", "--seconds takes 0.2 to 600, not '1,5'")]
+    [InlineData("run tcp --seconds abc", "--seconds takes 0.2 to 600, not 'abc'")]
+    [InlineData("quick --seconds NaN", "--seconds takes 0.2 to 60, not 'NaN'")]
+    [InlineData("quick --seconds 100", "--seconds takes 0.2 to 60, not '100'")]
     [InlineData("run tcp --repeat 0", "--repeat takes 1 to 1000")]
     [InlineData("run tcp --repeat many", "many")]
     [InlineData("run tcp --pinning sideways", "sideways")]
@@ -55,6 +60,7 @@ public sealed class CommandLineTests
     [Theory]
     [InlineData("--json", "/nosuch/a.json")]
     [InlineData("--report", "/proc/nosuch")]
+    [InlineData("--json", "/usr")] // a folder
     public void Run_ResultsCannotBeWritten_IsOneLineBeforeAnythingRuns(string option, string path)
     {
         LabProgram.Need();

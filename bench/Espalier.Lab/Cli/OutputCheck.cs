@@ -10,6 +10,11 @@ internal static class OutputCheck
     {
         if (file is not null)
         {
+            if (Directory.Exists(file))
+            {
+                throw new LabException($"{file} cannot be written: it is a folder");
+            }
+
             Try(file, () => File.Delete(Create(file + ".new")));
         }
 

@@ -26,7 +26,7 @@ internal static class RunCommand
 
     private static readonly Option<bool> _full = new("--full") { Description = "Nine alternations of 10 s and 2 s trials: hours. Prints its estimate first." };
     private static readonly Option<int?> _repeat = new("--repeat") { Description = "Alternations of each experiment." };
-    private static readonly Option<double?> _seconds = new("--seconds") { Description = "Length of each timed load, 0.2 to 600." };
+    private static readonly Option<double?> _seconds = Seconds.Option("Length of each timed load", 0.2, 600);
     private static readonly Option<int?> _seed = new("--seed") { Description = "Seed of the order of subjects; drawn without it, and printed." };
     private static readonly Option<string?> _json = new("--json") { Description = "Write the results to this file, after each turn." };
     private static readonly Option<string?> _resume = new("--resume") { Description = "Go on with the run whose results are in this file." };
@@ -137,11 +137,6 @@ internal static class RunCommand
         var profile = parsed.GetValue(_full) ? LabSettings.FullProfile(seed) : LabSettings.ShortProfile(seed);
         double seconds = parsed.GetValue(_seconds) ?? profile.Seconds;
         int? repeat = parsed.GetValue(_repeat);
-        if (seconds is < 0.2 or > 600)
-        {
-            throw new UsageException("--seconds takes 0.2 to 600");
-        }
-
         if (repeat is < 1 or > 1000)
         {
             throw new UsageException("--repeat takes 1 to 1000");

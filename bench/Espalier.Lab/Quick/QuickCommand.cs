@@ -13,11 +13,7 @@ internal static class QuickCommand
     /// <summary>The command.</summary>
     public static Command Create()
     {
-        var seconds = new Option<double>("--seconds")
-        {
-            Description = "How long each load lasts.",
-            DefaultValueFactory = _ => 5,
-        };
+        var seconds = Cli.Seconds.Option("How long each load lasts, 5 without it", 0.2, 60);
         var daemon = new Option<string?>("--daemon")
         {
             Description = "The espalier program to run instead of the one built with the lab, for example artifacts/publish/Espalier/release/espalier.",
@@ -31,18 +27,12 @@ internal static class QuickCommand
         {
             seconds, daemon, inProcess,
         };
-        command.SetAction(result => RunAsync(result.GetValue(seconds), result.GetValue(daemon), result.GetValue(inProcess)));
+        command.SetAction(result => RunAsync(result.GetValue(seconds) ?? 5, result.GetValue(daemon), result.GetValue(inProcess)));
         return command;
     }
 
     private static async Task<int> RunAsync(double seconds, string? daemon, bool inProcess)
     {
-        if (seconds is < 0.2 or > 60)
-        {
-            Console.Error.WriteLine("espalier-lab: --seconds takes 0.2 to 60");
-            return 2;
-        }
-
         try
         {
             if (Environment.GetEnvironmentVariable(Inside) is not null)
