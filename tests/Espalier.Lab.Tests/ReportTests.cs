@@ -1,5 +1,6 @@
 using System.Xml.Linq;
 using Espalier.Lab.Reporting;
+using Espalier.Lab.Results;
 
 namespace Espalier.Lab.Tests;
 
@@ -81,7 +82,7 @@ public sealed class ReportTests : IDisposable
     {
         var comparison = new Comparison(Samples.Measured(), Samples.Measured());
         Assert.DoesNotContain(comparison.Changes, change => change.BeyondNoise);
-        Assert.All(comparison.Ratios, ratio => Assert.True(ratio.Agree));
+        Assert.All(comparison.Ratios, ratio => Assert.True(ratio.Agree && ratio.Predicted));
     }
 
     [Fact]
@@ -92,6 +93,91 @@ public sealed class ReportTests : IDisposable
         Assert.Equal(("espalier:ipsec-mb", "one stream"), (change.Label, change.Metric));
         Assert.Equal(2, change.Ratio.Value, 6);
         Assert.Single(comparison.Ratios, ratio => !ratio.Agree);
+        Assert.Single(comparison.Ratios, ratio => !ratio.Predicted);
+    }
+
+    // Turns of two runs have nothing in common: a subject of one file is not set against libipsec of another.
+    [Fact]
+    public void Merge_SubjectsOfTwoRuns_HaveNoRatio()
+    {
+        var (theirs, ours) = (Samples.Measured(), Samples.Measured());
+        ours.Measurements.RemoveAll(m => m.Subject != "espalier");
+        theirs.Measurements.RemoveAll(m => m.Subject == "espalier");
+        var merged = Report.Merge([theirs, ours]);
+        Assert.DoesNotContain(Ratio.Of(merged), ratio => ratio.Subject == "espalier");
+        Assert.Contains(Ratio.Of(merged), ratio => ratio.Subject == "direct");
+        Assert.DoesNotContain(GoalTable.Evaluate(merged), row => row.Against == "libipsec");
+        Assert.Contains("of another run", Verdicts.Slow(merged).Text, StringComparison.Ordinal);
+    }
+
+    // The verdict's ratio is that of the tables: paired by alternation, of the variant that is named.
+    [Fact]
+    public void Verdict_Slow_SaysThePairedRatioOfTheVariant()
+    {
+        var file = Samples.Empty();
+        double[] theirs = [1, 2, 4], ours = [4, 18, 32]; // 4, 9 and 8 times, though the medians are 9 times apart
+        for (int i = 0; i < 3; i++)
+        {
+            Samples.Add(file, "tcp", "libipsec", "", "one stream", "Gb/s", i, theirs[i]);
+            Samples.Add(file, "tcp", "espalier", "ipsec-mb", "one stream", "Gb/s", i, ours[i]);
+        }
+
+        Assert.Contains("espalier:ipsec-mb 18.0 Gb/s (8.00 times", Verdicts.Slow(file).Text, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Report_Ratios_HaveBothIntervals()
+    {
+        Report.Write([Samples.Measured()], _folder);
+        Assert.All(
+            (string[])[File.ReadAllText(Path.Combine(_folder, "report.md")), File.ReadAllText(Path.Combine(_folder, "report.html"))],
+            text =>
+            {
+                Assert.Contains("95 % confidence interval", text, StringComparison.Ordinal);
+                Assert.Contains("95 % prediction interval", text, StringComparison.Ordinal);
+            });
+    }
+
+    [Fact]
+    public void Facts_TwoMachines_BothAreSaid()
+    {
+        var (one, two) = (Samples.Measured(), Samples.Measured());
+        two.Machine["cpu"] = "another one";
+        var facts = Report.Facts(Report.Merge([one, two])).ToArray();
+        Assert.Contains(("cpu", "a <fast> one"), facts);
+        Assert.Contains(("cpu, file 2", "another one"), facts);
+        Assert.Single(facts, fact => fact.Name.StartsWith("kernel", StringComparison.Ordinal));
+        Assert.Equal("cpu: a <fast> one | another one", Assert.Single(Report.Differences(one, two)));
+    }
+
+    [Fact]
+    public void Differences_Versions_AreThoseThatBothHave()
+    {
+        var (one, two) = (Samples.Measured(), Samples.Measured());
+        two.Machine["versions"] = new System.Text.Json.Nodes.JsonObject { ["espalier"] = "0.1.0", ["openvpn"] = "2.6" };
+        Assert.Empty(Report.Differences(one, two));
+        two.Machine["versions"]!["espalier"] = "0.2.0";
+        two.Machine["memoryBytes"] = (1L << 34) + 8192; // what the kernel keeps for itself differs a little from boot to boot
+        Assert.Equal("espalier: 0.1.0 | 0.2.0", Assert.Single(Report.Differences(one, two)));
+    }
+
+    [Theory]
+    [InlineData(1234.5, "1,234")]
+    [InlineData(12.34, "12.3")]
+    [InlineData(1.234, "1.23")]
+    [InlineData(0.0871, "0.0871")]
+    [InlineData(0.12345, "0.123")]
+    [InlineData(0, "0")]
+    public void Number_AnySize_KeepsThreeDigits(double value, string expected) => Assert.Equal(expected, ResultTables.Number(value));
+
+    [Fact]
+    public void Name_UnitThatTheMetricEndsWith_IsSaidOnce() => Assert.Equal("idle, collections", ResultTables.Name("idle, collections", "collections"));
+
+    [Fact]
+    public void LineChart_TicksAroundZero_HaveNoMinusZero()
+    {
+        string svg = new LineChart("t", "x", "y", [new Line("direct", [0, 1, 2], [-60, 300, 551])], logX: false, logY: false).Draw();
+        Assert.DoesNotContain(">-0<", svg, StringComparison.Ordinal);
     }
 
     [Fact]

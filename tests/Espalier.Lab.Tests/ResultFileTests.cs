@@ -19,7 +19,8 @@ public sealed class ResultFileTests : IDisposable
 
     [Theory]
     [InlineData("seed", "\"one\"")]
-    [InlineData("version", "2")]
+    [InlineData("version", "3")]
+    [InlineData("ratios", "[{}]")]
     [InlineData("surplus", "1")]
     [InlineData("measurements", "[{}]")]
     public void Schema_WrongMember_IsRefused(string member, string value)
@@ -27,6 +28,30 @@ public sealed class ResultFileTests : IDisposable
         var file = JsonNode.Parse(File.ReadAllText(Write(Samples.Measured())))!.AsObject();
         file[member] = JsonNode.Parse(value);
         Assert.NotEmpty(JsonSchema.Validate(Schema(), file));
+    }
+
+    // Files that are kept were written by earlier versions of the lab: they are read, and hold what the schema says of them.
+    [Fact]
+    public void Read_KeptResults_KeepToThePublishedSchema() =>
+        Assert.All(Directory.GetFiles(Path.Combine(Published.Root, "docs/results"), "*.json"), path =>
+        {
+            Assert.Empty(JsonSchema.Validate(Schema(), JsonNode.Parse(File.ReadAllText(path))));
+            Assert.NotEmpty(ResultFile.Read(path).Measurements);
+        });
+
+    [Fact]
+    public void Write_RatiosKnown_HoldsThemWithBothIntervals()
+    {
+        var file = Samples.Measured(8);
+        file.SetRatios(known: true);
+        string path = Write(file);
+        Assert.Empty(JsonSchema.Validate(Schema(), JsonNode.Parse(File.ReadAllText(path))));
+        var ratio = JsonNode.Parse(File.ReadAllText(path))!["ratios"]!.AsArray().Single(r => (string)r!["subject"]! == "espalier" && (string)r["metric"]! == "one stream")!;
+        Assert.Equal("libipsec", (string)ratio["against"]!);
+        Assert.Equal(8, (double)ratio["value"]!, 6);
+        Assert.Equal(5, ratio["samples"]!.AsArray().Count);
+        Assert.All((string[])["confidence95", "prediction95"], name => Assert.Equal(2, ratio[name]!.AsArray().Count));
+        Assert.Empty(ResultFile.Read(path).Ratios); // computed anew from the samples
     }
 
     [Fact]

@@ -8,6 +8,8 @@ public sealed class SampleStatisticsTests
 {
     private static readonly Gen<double[]> _samples = Gen.Double[0.1, 1000].Array[1, 40];
 
+    private static Estimate? Paired(double?[] a, double?[] b) => SampleStatistics.RatioOf(SampleStatistics.PairedRatios(a, b), 1);
+
     [Theory]
     [InlineData(new[] { 3.0, 1, 2 }, 2)]
     [InlineData(new[] { 4.0, 1, 2, 3 }, 2.5)]
@@ -35,20 +37,20 @@ public sealed class SampleStatisticsTests
     [Fact]
     public void PairedRatio_MissingSamples_PairsByAlternation()
     {
-        var ratio = SampleStatistics.PairedRatio([2, null, 9, 8], [1, 5, 3, null], 1);
+        var ratio = Paired([2, null, 9, 8], [1, 5, 3, null]);
         Assert.Equal(2.5, ratio!.Value); // of 2 and 3
         Assert.Equal(2, ratio.Samples);
         Assert.Null(ratio.Low);
     }
 
     [Fact]
-    public void PairedRatio_NothingInCommon_IsNull() => Assert.Null(SampleStatistics.PairedRatio([1, null], [null, 1], 1));
+    public void PairedRatio_NothingInCommon_IsNull() => Assert.Null(Paired([1, null], [null, 1]));
 
     [Fact]
     public void PairedRatio_MachineThatSlowsDown_IsNotMisledByIt()
     {
         double?[] machine = [10, 8, 6, 4, 2];
-        var ratio = SampleStatistics.PairedRatio([.. machine.Select(m => m * 3)], machine, 1)!;
+        var ratio = Paired([.. machine.Select(m => m * 3)], machine)!;
         Assert.Equal((3, 3, 3), (ratio.Value, ratio.Low, ratio.High));
     }
 

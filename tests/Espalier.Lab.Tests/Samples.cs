@@ -42,7 +42,8 @@ internal static class Samples
         return file;
     }
 
-    private static void Add(ResultFile file, string experiment, string subject, string variant, string metric, string unit, int alternation, double sample) =>
+    /// <summary>Adds a sample.</summary>
+    public static void Add(ResultFile file, string experiment, string subject, string variant, string metric, string unit, int alternation, double sample) =>
         file.Add(experiment, subject, variant, metric, unit, alternation, sample, new JsonObject { ["mtu"] = 1400 });
 
     private static void Series(ResultFile file, string experiment, string subject, string variant, string metric, string unit, double[] x, double[] y, JsonObject? parameters = null) =>

@@ -17,7 +17,13 @@ internal static class CompareCommand
         var command = new Command("compare", "Says what changed beyond the noise between two runs, and how far their ratios agree.") { first, second };
         command.SetAction((parsed, _) => CommandErrors.GuardAsync(() =>
         {
-            Print(new Comparison(ResultFile.Read(parsed.GetValue(first)!), ResultFile.Read(parsed.GetValue(second)!)));
+            var (a, b) = (ResultFile.Read(parsed.GetValue(first)!), ResultFile.Read(parsed.GetValue(second)!));
+            foreach (string difference in Report.Differences(a, b))
+            {
+                AnsiConsole.MarkupLineInterpolated($"Not the same in both: {difference}");
+            }
+
+            Print(new Comparison(a, b));
             return Task.FromResult(0);
         }));
         return command;
@@ -44,22 +50,40 @@ internal static class CompareCommand
             $"{changed.Length} of {comparison.Changes.Count} measurements changed beyond the noise; of {untold} there are too few samples (three are needed) to say.");
         if (comparison.Ratios.Count > 0)
         {
-            Agreement(comparison.Ratios, ratio => ratio.Agree, "agree: the 95 % interval of their quotient holds 1");
-            Agreement(comparison.Ratios, ratio => ratio.Within, "lie each within the other run's own 95 % interval, which is stricter");
+            int single = comparison.Ratios.Sum(ratio => (ratio.FirstPredicts == true ? 1 : 0) + (ratio.SecondPredicts == true ? 1 : 0));
+            Agreement(
+                comparison.Ratios, ratio => ratio.Predicted,
+                $"lie each within the other run's 95 % prediction interval; of the {2 * comparison.Ratios.Count} predictions {single} hold ({Percent(single, 2 * comparison.Ratios.Count)})",
+                ratio => $"{Predicted(ratio.First)} and {Predicted(ratio.Second)}{Missed(ratio)}");
+            Agreement(comparison.Ratios, ratio => ratio.Agree, "agree: the 95 % interval of their quotient holds 1", Confident);
+            Agreement(comparison.Ratios, ratio => ratio.Within, "lie each within the other run's 95 % confidence interval, which is made to hold the true ratio, not another run's", Confident);
         }
 
         AnsiConsole.MarkupLineInterpolated($"{comparison.RatiosWithoutInterval.Count} more have no interval: too few samples, or a zero among them.");
     }
 
-    private static void Agreement(List<RatioPair> ratios, Func<RatioPair, bool> holds, string how)
+    private static void Agreement(List<RatioPair> ratios, Func<RatioPair, bool> holds, string how, Func<RatioPair, string> intervals)
     {
         int count = ratios.Count(holds);
-        AnsiConsole.MarkupLineInterpolated($"{count} of {ratios.Count} ratios to {Comparison.Reference} ({100.0 * count / ratios.Count:0} %) {how}.");
+        AnsiConsole.MarkupLineInterpolated($"{count} of {ratios.Count} ratios to {Ratio.Reference} ({Percent(count, ratios.Count)}) {how}.");
         foreach (var ratio in ratios.Where(ratio => !holds(ratio)))
         {
-            AnsiConsole.MarkupLineInterpolated($"  not: {ratio.Experiment} {ratio.Label} {ratio.Metric}: {Interval(ratio.First)} and {Interval(ratio.Second)}");
+            AnsiConsole.MarkupLineInterpolated($"  not: {ratio.Experiment} {ratio.Label} {ratio.Metric}: {intervals(ratio)}");
         }
     }
 
-    private static string Interval(Estimate ratio) => $"{ResultTables.Number(ratio.Value)} [{ResultTables.Number(ratio.Low!.Value)}, {ResultTables.Number(ratio.High!.Value)}]";
+    private static string Missed(RatioPair ratio) => (ratio.FirstPredicts, ratio.SecondPredicts) switch
+    {
+        (false, true) => "; B is outside A's",
+        (true, false) => "; A is outside B's",
+        _ => "; each is outside the other's",
+    };
+
+    private static string Percent(int count, int of) => $"{100.0 * count / of:0} %";
+
+    private static string Confident(RatioPair ratio) => $"{With(ratio.First, ratio.First.Low, ratio.First.High)} and {With(ratio.Second, ratio.Second.Low, ratio.Second.High)}";
+
+    private static string Predicted(Estimate ratio) => With(ratio, ratio.Prediction?.Low, ratio.Prediction?.High);
+
+    private static string With(Estimate ratio, double? low, double? high) => $"{ResultTables.Number(ratio.Value)} [{ResultTables.Interval(low, high)}]";
 }

@@ -10,7 +10,7 @@ namespace Espalier.Lab.Experiments;
 /// <summary>
 /// Runs experiments: for each, alternations in which every subject has its turn, in an order drawn anew. The alternations of all experiments are spread
 /// over the whole run, so that the spread within a run holds what the machine does slowly, and two runs can be compared by it. Each turn has a new bed
-/// and a new start of the subject, so that nothing is left of the one before. Results are written after each turn.
+/// and a new start of the subject, so that nothing is left of the one before. Results are written after each turn, ratios when all ends.
 /// </summary>
 internal sealed class LabRun(ResultFile results, IReadOnlyList<Experiment> experiments, IReadOnlyList<Subject> subjects, string? path)
 {
@@ -33,6 +33,20 @@ internal sealed class LabRun(ResultFile results, IReadOnlyList<Experiment> exper
     /// <summary>Runs all that is not done yet.</summary>
     public async Task RunAsync(LabProgress progress, CancellationToken cancellation)
     {
+        results.SetRatios(known: false);
+        try
+        {
+            await RunTurnsAsync(progress, cancellation).ConfigureAwait(false);
+        }
+        finally
+        {
+            results.SetRatios(known: true);
+            Save();
+        }
+    }
+
+    private async Task RunTurnsAsync(LabProgress progress, CancellationToken cancellation)
+    {
         using var defaults = SocketDefaults.Set(results.Settings.SocketBuffer);
         foreach (var turn in Turns().Where(turn => !results.Done.Contains(turn.Key)).ToArray())
         {
@@ -40,12 +54,16 @@ internal sealed class LabRun(ResultFile results, IReadOnlyList<Experiment> exper
             progress.Begin($"{turn.Experiment.Name} {turn.Alternation + 1}/{Repeat(turn.Experiment)} {turn.Subject.Label}", Estimate(turn));
             await RunAsync(turn, cancellation).ConfigureAwait(false);
             results.Done.Add(turn.Key);
-            if (path is not null)
-            {
-                results.Write(path);
-            }
-
+            Save();
             progress.End();
+        }
+    }
+
+    private void Save()
+    {
+        if (path is not null)
+        {
+            results.Write(path);
         }
     }
 

@@ -3,6 +3,9 @@ namespace Espalier.Lab.Measuring;
 /// <summary>A value with the interval that holds the true one with 95 % probability; no interval where there were fewer than three samples.</summary>
 internal sealed record Estimate(double Value, double? Low, double? High, int Samples)
 {
+    /// <summary>Where the same median of a repeated run of the same length is expected, with 95 % probability; null where that is not known.</summary>
+    public PredictionInterval? Prediction { get; init; }
+
     /// <summary>True if <paramref name="value"/> is inside the interval, or nothing can be said.</summary>
     public bool Covers(double value) => Low is null || High is null || (value >= Low && value <= High);
 }
@@ -14,9 +17,6 @@ internal sealed record Estimate(double Value, double? Low, double? High, int Sam
 internal static class SampleStatistics
 {
     private const int Resamples = 10_000, FewestForInterval = 3, FewestForBootstrap = 6;
-
-    // Student's t, two-sided 95 %, by degrees of freedom.
-    private static readonly double[] StudentT = [0, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306];
 
     /// <summary>The middle value; of two, their mean.</summary>
     public static double Median(IReadOnlyCollection<double> values)
@@ -33,9 +33,8 @@ internal static class SampleStatistics
         return sorted[Math.Clamp((int)Math.Ceiling(share * sorted.Length) - 1, 0, sorted.Length - 1)];
     }
 
-    /// <summary>Median of a[i] / b[i] over the alternations in which both were measured; null if there is none.</summary>
-    public static Estimate? PairedRatio(IReadOnlyList<double?> a, IReadOnlyList<double?> b, int seed) =>
-        PairedRatios(a, b) is { Length: > 0 } ratios ? MedianOf(ratios, seed) : null;
+    /// <summary>Median of ratios paired by alternation; null if there is none.</summary>
+    public static Estimate? RatioOf(double[] paired, int seed) => paired.Length > 0 ? MedianOf(paired, seed) : null;
 
     /// <summary>a[i] / b[i] over the alternations in which both were measured.</summary>
     public static double[] PairedRatios(IReadOnlyList<double?> a, IReadOnlyList<double?> b) =>
@@ -62,7 +61,9 @@ internal static class SampleStatistics
     }
 
     /// <summary>Median of the samples, with its interval.</summary>
-    public static Estimate MedianOf(IReadOnlyList<double> samples, int seed)
+    public static Estimate MedianOf(IReadOnlyList<double> samples, int seed) => ConfidenceOf(samples, seed) with { Prediction = PredictionInterval.Of(samples) };
+
+    private static Estimate ConfidenceOf(IReadOnlyList<double> samples, int seed)
     {
         double value = Median([.. samples]);
         if (samples.Count < FewestForInterval)
@@ -88,7 +89,7 @@ internal static class SampleStatistics
             return new Estimate(value, value, value, samples);
         }
 
-        double reach = StudentT[Math.Min(freedom, StudentT.Length - 1)] * error;
+        double reach = StudentT.Quantile(freedom) * error;
         return double.IsFinite(reach)
             ? new Estimate(value, Math.Min(value, Math.Exp(mean - reach)), Math.Max(value, Math.Exp(mean + reach)), samples)
             : new Estimate(value, null, null, samples);

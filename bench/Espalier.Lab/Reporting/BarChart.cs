@@ -9,7 +9,7 @@ internal sealed record Bar(string Label, Estimate Value);
 /// <summary>Horizontal bars, a subject each, the value written beside.</summary>
 internal static class BarChart
 {
-    private const int Width = Svg.Width, LabelWidth = 140, ValueWidth = 140, BarHeight = 22, Gap = 10, Top = 8;
+    private const int Width = Svg.Width, LabelWidth = 170, ValueWidth = 140, BarHeight = 22, Gap = 10, Top = 8;
 
     /// <summary>Draws it.</summary>
     public static string Draw(string title, string unit, IReadOnlyList<Bar> bars)

@@ -19,10 +19,19 @@ internal sealed record RatioPair(string Experiment, string Label, string Metric,
     public bool Agree => Quotient.Covers(1);
 
     /// <summary>
-    /// True if each run's ratio lies in the other's interval. That is stricter: an interval is made to hold the true ratio, not another run's, which strays from it
-    /// as well. Of runs that differ by chance alone four of five do with three samples, three of four with five, two of three with nine.
+    /// True if each run's ratio lies in the other's 95 % confidence interval. That is stricter: such an interval is made to hold the true ratio, not another run's,
+    /// which strays from it as well. Of runs that differ by chance alone four of five do with three samples, three of four with five, two of three with nine.
     /// </summary>
     public bool Within => First.Covers(Second.Value) && Second.Covers(First.Value);
+
+    /// <summary>True if the second run's ratio lies where the first run's samples expect it; null if they are too few.</summary>
+    public bool? FirstPredicts => First.Prediction?.Holds(Second.Value);
+
+    /// <summary>The other way round.</summary>
+    public bool? SecondPredicts => Second.Prediction?.Holds(First.Value);
+
+    /// <summary>True if each run's ratio lies in the other's 95 % prediction interval. Of runs that differ by chance alone 91 to 94 % do, as each of the two may miss.</summary>
+    public bool Predicted => FirstPredicts == true && SecondPredicts == true;
 }
 
 /// <summary>What two runs of the same experiments say of each other.</summary>
@@ -47,21 +56,18 @@ internal sealed class Comparison
             }
         }
 
-        foreach (var a in first.Measurements.Where(m => m.Axis is null && m.Subject != Reference))
+        foreach (var a in first.Measurements.Where(m => m.Axis is null && m.Subject != Ratio.Reference))
         {
-            if (second.Find(a.Experiment, a.Subject, a.Variant, a.Metric) is { } b && Samples(first, a) is { Length: > 0 } one && Samples(second, b) is { Length: > 0 } two)
+            if (second.Find(a.Experiment, a.Subject, a.Variant, a.Metric) is { } b && Ratio.Paired(first, a) is { Length: > 0 } one && Ratio.Paired(second, b) is { Length: > 0 } two)
             {
                 var pair = new RatioPair(
                     a.Experiment, a.Label, a.Metric, SampleStatistics.MedianOf(one, first.Seed), SampleStatistics.MedianOf(two, second.Seed),
                     SampleStatistics.UnpairedRatio(two, one, first.Seed));
-                bool hasIntervals = pair is { First.Low: not null, Second.Low: not null, Quotient.Low: not null };
+                bool hasIntervals = pair is { First: { Low: not null, Prediction: not null }, Second: { Low: not null, Prediction: not null }, Quotient.Low: not null };
                 (hasIntervals ? Ratios : RatiosWithoutInterval).Add(pair);
             }
         }
     }
-
-    /// <summary>The subject that ratios are against.</summary>
-    public const string Reference = "libipsec";
 
     /// <summary>All quantities that both runs have.</summary>
     public List<Change> Changes { get; } = [];
@@ -73,11 +79,4 @@ internal sealed class Comparison
     public List<RatioPair> RatiosWithoutInterval { get; } = [];
 
     private static double[] Finite(Measurement m) => [.. m.Present.Where(double.IsFinite)];
-
-    // Paired by alternation: a turn of the subject over the reference's turn in the same one.
-    private static double[] Samples(ResultFile file, Measurement m)
-    {
-        var other = file.Measurements.Find(r => r.Subject == Reference && r.Experiment == m.Experiment && r.Metric == m.Metric);
-        return other is null ? [] : SampleStatistics.PairedRatios(m.Samples, other.Samples);
-    }
 }

@@ -70,7 +70,7 @@ internal static class GoalTable
     {
         if (goal.OverMetric is not null)
         {
-            return results.Find(ours.Experiment, ours.Subject, ours.Variant, goal.OverMetric) is { } one ? SampleStatistics.PairedRatio(ours.Samples, one.Samples, results.Seed) : null;
+            return results.Find(ours.Experiment, ours.Subject, ours.Variant, goal.OverMetric) is { } one ? SampleStatistics.RatioOf(ours.Over(one), results.Seed) : null;
         }
 
         if (goal.Against == "itself")
@@ -83,6 +83,6 @@ internal static class GoalTable
         var other = results.Measurements
             .Where(m => m.Subject == goal.Against && m.Experiment == goal.Experiment && m.Metric == goal.Metric && (goal.Against != "ceiling" || m.Variant.StartsWith("gcm", StringComparison.Ordinal)))
             .OrderByDescending(m => m.Value).FirstOrDefault();
-        return other is null ? null : SampleStatistics.PairedRatio(ours.Samples, other.Samples, results.Seed);
+        return SampleStatistics.RatioOf(ours.Over(other), results.Seed);
     }
 }

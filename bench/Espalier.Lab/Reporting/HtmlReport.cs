@@ -16,7 +16,7 @@ internal static class HtmlReport
         .soft{color:var(--soft)}section{margin-top:2.5rem;padding-top:1.5rem;border-top:1px solid var(--rule)}.claim{font-weight:700;color:var(--soft);letter-spacing:.04em}
         .verdict{background:var(--panel);border-left:4px solid var(--plain);padding:.7em 1em;margin:.6em 0 1em;border-radius:0 6px 6px 0}.verdict b{text-transform:uppercase;font-size:.8rem;letter-spacing:.05em}
         .holds{border-color:var(--bad)}.does-not-hold{border-color:var(--good)}figure{margin:1.4em 0;overflow-x:auto}figcaption{font-weight:600;margin-bottom:.4em}svg{width:100%;min-width:27rem;max-width:50rem;height:auto;display:block}
-        .wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.88rem;font-variant-numeric:tabular-nums}caption{text-align:left;font-weight:600;padding:.4em 0}
+        td .soft{white-space:nowrap}.wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.88rem;font-variant-numeric:tabular-nums}caption{text-align:left;font-weight:600;padding:.4em 0}
         th,td{padding:.32em .6em;border-bottom:1px solid var(--rule);text-align:right;vertical-align:top}th:first-child,td:first-child{text-align:left}thead th{color:var(--soft);font-weight:600}
         .text td,.text th{text-align:left}pre{background:var(--panel);padding:.7em 1em;border-radius:6px;overflow-x:auto;font-size:.85rem}summary{cursor:pointer;margin:.8em 0}.yes{color:var(--good)}.no{color:var(--bad)}
         @media print{body{max-width:none;padding:0}svg{min-width:0}figure,tr,.verdict{break-inside:avoid}pre,.wide{overflow:visible;white-space:pre-wrap}}
@@ -35,6 +35,7 @@ internal static class HtmlReport
         }
 
         Goals(page, results);
+        Ratios(page, results);
         Facts(page, results);
         return page.Append("</main></body></html>\n").ToString();
     }
@@ -117,16 +118,41 @@ internal static class HtmlReport
             return;
         }
 
-        page.Append("<section id=\"goals\"><h2>Espalier's goals</h2><div class=\"wide\"><table><caption>Medians of paired ratios with 95 % intervals</caption><thead><tr>");
-        page.AppendJoin("", ((string[])["measure", "engine", "against", "ratio", "interval", "goal", ""]).Select(head => $"<th scope=\"col\">{head}</th>")).Append("</tr></thead><tbody>");
+        page.Append("<section id=\"goals\"><h2>Espalier's goals</h2><div class=\"wide\"><table><caption>Medians of paired ratios with 95 % confidence and prediction intervals</caption><thead><tr>");
+        page.AppendJoin("", ((string[])["measure", "engine", "against", "ratio", "confidence", "prediction", "goal", ""]).Select(head => $"<th scope=\"col\">{head}</th>")).Append("</tr></thead><tbody>");
         foreach (var row in rows)
         {
             string interval = row.Ratio is { Low: { } low, High: { } high } ? $"{ResultTables.Number(low)} … {ResultTables.Number(high)}" : "too few samples";
-            page.Append($"<tr><th scope=\"row\">{Svg.Text(row.Measure)}</th><td>{Svg.Text(row.Variant)}</td><td>{row.Against}</td><td>{ResultTables.Number(row.Ratio.Value)}</td><td>{interval}</td>");
+            string predicted = ResultTables.Interval(row.Ratio.Prediction?.Low, row.Ratio.Prediction?.High, " … ");
+            page.Append($"<tr><th scope=\"row\">{Svg.Text(row.Measure)}</th><td>{Svg.Text(row.Variant)}</td><td>{row.Against}</td><td>{ResultTables.Number(row.Ratio.Value)}</td><td>{interval}</td><td>{predicted}</td>");
             page.Append($"<td>{(row.AtLeast ? "≥" : "≤")} {ResultTables.Number(row.Goal)}</td><td class=\"{(row.Holds ? "yes\">holds" : "no\">does not hold")}</td></tr>");
         }
 
         page.Append("</tbody></table></div></section>");
+    }
+
+    private static void Ratios(StringBuilder page, ResultFile results)
+    {
+        var experiments = ResultTables.RatiosWithIntervals(results).GroupBy(ratio => ratio.Experiment).ToArray();
+        if (experiments.Length == 0)
+        {
+            return;
+        }
+
+        page.Append($"<section id=\"ratios\"><h2>Ratios to {Ratio.Reference}</h2><p>{Svg.Text(ResultTables.AboutRatios)}</p>");
+        foreach (var experiment in experiments)
+        {
+            page.Append($"<details open><summary>Ratios of the experiment {experiment.Key}</summary><div class=\"wide\"><table><thead><tr>");
+            page.AppendJoin("", ResultTables.RatioHead.Select(head => $"<th scope=\"col\">{head}</th>")).Append("</tr></thead><tbody>");
+            foreach (string[] row in experiment.Select(ResultTables.RatioRow))
+            {
+                page.Append($"<tr><th scope=\"row\">{Svg.Text(row[0])}</th>").AppendJoin("", row.Skip(1).Select(cell => $"<td>{Svg.Text(cell)}</td>")).Append("</tr>");
+            }
+
+            page.Append("</tbody></table></div></details>");
+        }
+
+        page.Append("</section>");
     }
 
     private static void Facts(StringBuilder page, ResultFile results)

@@ -101,6 +101,7 @@ internal sealed class LineChart(string title, string xName, string yName, IReadO
     {
         >= 1e6 => (value / 1e6).ToString("0.##", CultureInfo.InvariantCulture) + " M",
         >= 1000 => value.ToString("N0", CultureInfo.InvariantCulture),
+        < 0.005 => "0", // and what is left of adding steps up to it
         _ => value.ToString("0.##", CultureInfo.InvariantCulture),
     };
 }

@@ -21,6 +21,12 @@ internal sealed class MarkdownReport(ResultFile results, IReadOnlyList<Section> 
             text.Append("\n## Espalier's goals\n\n").Append(goals);
         }
 
+        foreach (var (number, experiment) in ResultTables.RatiosWithIntervals(results).GroupBy(ratio => ratio.Experiment).Index())
+        {
+            text.Append(number == 0 ? $"\n## Ratios to {Ratio.Reference}\n\n{ResultTables.AboutRatios}\n" : "").Append($"\n{experiment.Key}:\n\n");
+            text.Append(Table(ResultTables.RatioHead, experiment.Select(ResultTables.RatioRow)));
+        }
+
         if (results.Failures.Count > 0)
         {
             text.Append("\n## What did not work\n\n").Append(Failures());

@@ -8,7 +8,7 @@ namespace Espalier.Lab.Reporting;
 /// <summary>Prints results as tables: for each metric a row a subject, and the goals.</summary>
 internal static class ResultTables
 {
-    private const string Reference = "libipsec", Count = "1", Answer = "yes=1";
+    private const string Reference = Results.Ratio.Reference, Count = "1", Answer = "yes=1";
 
     /// <summary>Prints all.</summary>
     public static void Print(IAnsiConsole console, ResultFile results)
@@ -31,14 +31,17 @@ internal static class ResultTables
         console.MarkupLine("[dim]Both ends, generator and sink share this machine's processors: only ratios within one run count.[/]");
     }
 
-    /// <summary>A number in three significant digits, or whole above a thousand.</summary>
+    /// <summary>A number in three significant digits, or whole above a thousand; small ones in no more than four decimals.</summary>
     public static string Number(double value) => Math.Abs(value) switch
     {
         double.PositiveInfinity => "∞",
         >= 1000 => value.ToString("N0", CultureInfo.InvariantCulture),
         >= 100 => value.ToString("0", CultureInfo.InvariantCulture),
         >= 10 => value.ToString("0.0", CultureInfo.InvariantCulture),
-        _ => value.ToString("0.00", CultureInfo.InvariantCulture),
+        >= 1 => value.ToString("0.00", CultureInfo.InvariantCulture),
+        >= 0.1 => value.ToString("0.000", CultureInfo.InvariantCulture),
+        >= 0.00005 => value.ToString("0.0000", CultureInfo.InvariantCulture),
+        _ => "0",
     };
 
     /// <summary>A number in its unit's way: counts are whole, answers are words.</summary>
@@ -54,7 +57,30 @@ internal static class ResultTables
     public static string Words(string unit) => unit is Count or Answer ? "" : unit.StartsWith("1/", StringComparison.Ordinal) ? $"a {unit[2..]}" : unit;
 
     /// <summary>A metric with its unit.</summary>
-    public static string Name(string metric, string unit) => Words(unit) is { Length: > 0 } words ? $"{metric}, {words}" : metric;
+    public static string Name(string metric, string unit) =>
+        Words(unit) is { Length: > 0 } words && !metric.EndsWith($", {words}", StringComparison.Ordinal) ? $"{metric}, {words}" : metric;
+
+    /// <summary>An interval; a dash where there is none.</summary>
+    public static string Interval(double? low, double? high, string between = ", ") => low is { } from && high is { } to ? $"{Number(from)}{between}{Number(to)}" : "–";
+
+    /// <summary>What the two intervals of a ratio mean.</summary>
+    public const string AboutRatios =
+        "Medians of ratios paired by alternation. The confidence interval holds the true ratio, and the prediction interval the ratio of a repeated run of the same length, each with a probability of 95 %.";
+
+    /// <summary>Heads of <see cref="RatioRow"/>.</summary>
+    public static string[] RatioHead { get; } = ["measure", "subject", "ratio", "95 % confidence interval", "95 % prediction interval", "samples"];
+
+    /// <summary>The ratios of which there are samples enough, those of a measure one after the other.</summary>
+    public static IEnumerable<Ratio> RatiosWithIntervals(ResultFile results) => Ratio.Of(results)
+        .Where(ratio => (ratio.Confidence95 ?? ratio.Prediction95) is not null)
+        .GroupBy(ratio => (ratio.Experiment, ratio.Metric)).SelectMany(measure => measure.OrderBy(ratio => results.Subjects.IndexOf(ratio.Label)));
+
+    /// <summary>A ratio in words.</summary>
+    public static string[] RatioRow(Ratio r) =>
+    [
+        r.Metric, r.Label, Number(r.Value), Interval(r.Confidence95?[0], r.Confidence95?[1], " … "),
+        Interval(r.Prediction95?[0], r.Prediction95?[1], " … "), Number(r.Samples.Length, Count),
+    ];
 
     private static Table Measured(ResultFile results, string experiment, Measurement[] measurements)
     {
@@ -71,7 +97,7 @@ internal static class ResultTables
             foreach (var m in metric.OrderBy(m => results.Subjects.IndexOf(m.Label)))
             {
                 double[] present = m.Present;
-                var ratio = reference is null || m == reference ? null : SampleStatistics.PairedRatio(m.Samples, reference.Samples, results.Seed);
+                var ratio = m == reference ? null : SampleStatistics.RatioOf(m.Over(reference), results.Seed);
                 table.AddRow(
                     Markup.Escape(name), Markup.Escape(m.Label), m.Value is { } value ? Number(value, m.Unit) : "–",
                     present.Length < 2 ? "" : $"{Number(present.Min())} … {Number(present.Max())}", ratio is null ? "" : $"{Number(ratio.Value)}×");

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Espalier.Lab.Measuring;
 using Espalier.Lab.Results;
 
 namespace Espalier.Lab.Reporting;
@@ -9,7 +10,7 @@ internal sealed record Verdict(string Word, string Text);
 /// <summary>One line a claim, from what was measured and nothing else; also where it speaks for libipsec.</summary>
 internal static class Verdicts
 {
-    private const string Theirs = "libipsec";
+    private const string Theirs = Ratio.Reference;
     private static readonly Verdict _unmeasured = new("not measured", "No results for libipsec in these files.");
 
     /// <summary>C1: memory grows with load.</summary>
@@ -96,16 +97,22 @@ internal static class Verdicts
             return _unmeasured;
         }
 
-        string Against(string subject) => Value(f, subject, "tcp", "one stream") is { } other ? $" {subject} {Number(other)} Gb/s ({Number(other / theirs)} times)," : "";
+        string Against(string subject) => Best(f, subject, "tcp", "one stream") is { Value: { } other } best ? $" {best.Label} {Number(other)} Gb/s ({Times(f, best)})," : "";
         string text = $"libipsec {Number(theirs)} Gb/s in one TCP stream;{Against("espalier")}{Against("openvpn")}{Against("wireguard-go")}{Against("ceiling")}{Against("direct")}".TrimEnd(',') + ".";
         double? bound = Value(f, "ceiling", "tcp", "one stream") ?? Value(f, "direct", "tcp", "one stream");
         return bound is null ? new("not measured", text) : new(theirs < bound / 2 ? "holds" : "does not hold", text);
     }
 
     /// <summary>The highest of a subject's variants; of the ceiling only those with crypto.</summary>
-    private static double? Value(ResultFile f, string subject, string experiment, string metric) =>
+    private static double? Value(ResultFile f, string subject, string experiment, string metric) => Best(f, subject, experiment, metric)?.Value;
+
+    // As in the table of ratios: paired by alternation, with the interval of 95 %. Measured in another run there is none.
+    private static string Times(ResultFile f, Measurement m) => SampleStatistics.RatioOf(Ratio.Paired(f, m), f.Seed) is { } ratio
+        ? $"{Number(ratio.Value)} times{(ratio.Low is null ? "" : $", 95 %: {ResultTables.Interval(ratio.Low, ratio.High, " to ")}")}" : "of another run";
+
+    private static Measurement? Best(ResultFile f, string subject, string experiment, string metric) =>
         f.Measurements.Where(m => m.Subject == subject && m.Experiment == experiment && m.Metric == metric && (subject != "ceiling" || m.Variant.StartsWith("gcm", StringComparison.Ordinal)))
-            .Select(m => m.Value).Max();
+            .MaxBy(m => m.Value);
 
     private static double Copies(ResultFile f, string subject) =>
         (Value(f, subject, "buffering", "outbound, copies by the C library") ?? 0) + (Value(f, subject, "buffering", "outbound, copies in managed code") ?? 0);

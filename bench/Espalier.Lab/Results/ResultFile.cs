@@ -17,6 +17,13 @@ internal sealed record Measurement(
     [JsonIgnore]
     public string Label => Variant.Length == 0 ? Subject : $"{Subject}:{Variant}";
 
+    /// <summary>Which of the files it is from, where several make one report.</summary>
+    [JsonIgnore]
+    public int Run { get; init; }
+
+    /// <summary>This over another, turn by turn; none of two different runs, whose turns have nothing in common.</summary>
+    public double[] Over(Measurement? other) => other is null || other.Run != Run ? [] : Measuring.SampleStatistics.PairedRatios(Samples, other.Samples);
+
     /// <summary>Samples that are there.</summary>
     [JsonIgnore]
     public double[] Present => [.. Samples.OfType<double>()];
@@ -37,7 +44,10 @@ internal sealed record MissingSubject(string Subject, string Message);
 internal sealed class ResultFile
 {
     /// <summary>Version of the file's format.</summary>
-    public const int CurrentVersion = 1;
+    public const int CurrentVersion = 2;
+
+    /// <summary>The oldest version that is still read; what it lacks is computed from its samples.</summary>
+    private const int OldestVersion = 1;
 
     private static readonly JsonSerializerOptions _options = new(JsonSerializerDefaults.Web)
     {
@@ -48,7 +58,7 @@ internal sealed class ResultFile
     };
 
     /// <summary>Format.</summary>
-    public int Version { get; init; } = CurrentVersion;
+    public int Version { get; set; } = CurrentVersion;
 
     /// <summary>When the run began, UTC.</summary>
     public DateTime Started { get; init; }
@@ -71,6 +81,9 @@ internal sealed class ResultFile
     /// <summary>What was measured.</summary>
     public List<Measurement> Measurements { get; init; } = [];
 
+    /// <summary>Ratios to libipsec with their intervals, computed from the measurements when the run ends.</summary>
+    public List<Ratio> Ratios { get; } = [];
+
     /// <summary>What did not work.</summary>
     public List<Failure> Failures { get; init; } = [];
 
@@ -80,15 +93,23 @@ internal sealed class ResultFile
     /// <summary>Cells that are done: experiment/alternation/subject. A run that is resumed leaves them out.</summary>
     public List<string> Done { get; init; } = [];
 
+    /// <summary>The files that this was put together from; empty if it is one.</summary>
+    [JsonIgnore]
+    public IReadOnlyList<ResultFile> Parts { get; init; } = [];
+
     /// <summary>Reads a file.</summary>
     public static ResultFile Read(string path)
     {
         try
         {
             var file = JsonSerializer.Deserialize<ResultFile>(File.ReadAllText(path), _options);
-            return file is { Version: CurrentVersion }
-                ? file
-                : throw new LabException($"{path} has version {file?.Version} of the format; this lab reads {CurrentVersion}");
+            if (file is not { Version: >= OldestVersion and <= CurrentVersion })
+            {
+                throw new LabException($"{path} has version {file?.Version} of the format; this lab reads {OldestVersion} to {CurrentVersion}");
+            }
+
+            file.Version = CurrentVersion; // as which it is written again
+            return file;
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
@@ -105,6 +126,13 @@ internal sealed class ResultFile
     {
         File.WriteAllText(path + ".new", JsonSerializer.Serialize(this, _options));
         File.Move(path + ".new", path, overwrite: true);
+    }
+
+    /// <summary>Computes the ratios anew from the measurements; without them while a run adds samples.</summary>
+    public void SetRatios(bool known)
+    {
+        Ratios.Clear();
+        Ratios.AddRange(known ? Ratio.Of(this) : []);
     }
 
     /// <summary>Adds a sample of a quantity.</summary>
