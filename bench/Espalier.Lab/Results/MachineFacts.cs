@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text.Json.Nodes;
+using Espalier.Lab.Net;
 using Espalier.Lab.Subjects;
 
 namespace Espalier.Lab.Results;
@@ -12,6 +13,16 @@ internal static class MachineFacts
     public static async Task<JsonObject> GatherAsync(IEnumerable<Subject> subjects, CancellationToken cancellation)
     {
         var versions = new JsonObject { [".NET"] = RuntimeInformation.FrameworkDescription };
+        if (await SourceAsync(cancellation).ConfigureAwait(false) is { } source)
+        {
+            versions["source"] = source;
+        }
+
+        if (Shell.Has("openssl"))
+        {
+            versions["OpenSSL"] = (await Shell.TryAsync(["openssl", "version"], cancellation).ConfigureAwait(false)).Output.Trim();
+        }
+
         foreach (var subject in subjects.DistinctBy(s => s.Name))
         {
             string version = await subject.VersionAsync(cancellation).ConfigureAwait(false);
@@ -33,6 +44,20 @@ internal static class MachineFacts
             ["loadAverage"] = Read("/proc/loadavg"),
             ["versions"] = versions,
         };
+    }
+
+    // The last commit of what is measured and of what measures; a change of the documents is none.
+    private static async Task<string?> SourceAsync(CancellationToken cancellation)
+    {
+        if (!Shell.Has("git"))
+        {
+            return null;
+        }
+
+        string[] Git(params string[] words) => ["git", "-C", Published.Root, .. words, "--", "src", "native", "bench/Espalier.Lab", "bench/Espalier.Lab.Traffic"];
+        var commit = await Shell.TryAsync(Git("log", "-1", "--format=%h"), cancellation).ConfigureAwait(false);
+        var changes = await Shell.TryAsync(Git("status", "--porcelain"), cancellation).ConfigureAwait(false);
+        return commit.ExitCode != 0 ? null : commit.Output.Trim() + (changes.Output.Length > 0 ? " with changes" : "");
     }
 
     private static string Read(string path) => File.ReadAllText(path).Trim();

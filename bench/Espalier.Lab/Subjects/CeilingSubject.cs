@@ -26,6 +26,18 @@ internal sealed class CeilingSubject(string variant) : Subject("ceiling", varian
     }
 
     /// <inheritdoc/>
+    public override async Task<string> VersionAsync(CancellationToken cancellation)
+    {
+        if (!Shell.Has("dpkg-query"))
+        {
+            return "";
+        }
+
+        var library = await Shell.TryAsync(["dpkg-query", "-W", "-f", "intel-ipsec-mb ${Version}", "libipsec-mb-dev"], cancellation).ConfigureAwait(false);
+        return library.ExitCode == 0 ? library.Output.Trim() : "";
+    }
+
+    /// <inheritdoc/>
     protected override async Task StartDaemonsAsync(Testbed bed, StartOptions options, CancellationToken cancellation)
     {
         foreach (var (host, other) in ((NetHost, NetHost)[])[(bed.Moon, bed.Sun), (bed.Sun, bed.Moon)])
