@@ -20,6 +20,7 @@ public sealed class CommandLineTests
     [InlineData("run tcp --pinning sideways", "sideways")]
     [InlineData("run tcp --queue-length 0", "--queue-length takes")]
     [InlineData("run tcp --subjects ,", "--subjects names none")]
+    [InlineData("run tcp --beside", "--beside needs --socket-buffer 0")]
     [InlineData("run --resume a.json --full", "--full cannot be given beside it")]
     [InlineData("run tcp --resume a.json", "EXPERIMENT cannot be given beside it")]
     [InlineData("report a.json", "--out")]
@@ -59,8 +60,8 @@ public sealed class CommandLineTests
 
     [Theory]
     [InlineData("--json", "/nosuch/a.json")]
-    [InlineData("--report", "/proc/nosuch")]
     [InlineData("--json", "/usr")] // a folder
+    [InlineData("--report", "/proc/nosuch")]
     public void Run_ResultsCannotBeWritten_IsOneLineBeforeAnythingRuns(string option, string path)
     {
         LabProgram.Need();
@@ -70,13 +71,6 @@ public sealed class CommandLineTests
         Assert.StartsWith($"espalier-lab: {path} cannot be written", Assert.Single(error.Split('\n', StringSplitOptions.RemoveEmptyEntries)), StringComparison.Ordinal);
     }
 
-    [Fact]
-    public void List_SaysWhatThereIs()
-    {
-        var (code, output, _) = LabProgram.Run("list");
-        Assert.Equal(0, code);
-        Assert.All(
-            (string[])["tcp", "udp", "latency", "memory", "scale", "buffering", "oom", "lockup", "surface", "espalier", "libipsec", "openvpn", "wireguard-go", "direct", "ceiling", "xfrm"],
     // Programs of subjects stand in the system's folders, which a user's path may lack.
     [Fact]
     public void List_PathWithoutTheSystemsFolders_StillFindsWhatIsThere()
@@ -86,6 +80,13 @@ public sealed class CommandLineTests
         Assert.Equal((code, output, error), (codeBare, outputBare, errorBare));
     }
 
+    [Fact]
+    public void List_SaysWhatThereIs()
+    {
+        var (code, output, _) = LabProgram.Run("list");
+        Assert.Equal(0, code);
+        Assert.All(
+            (string[])["tcp", "udp", "latency", "memory", "scale", "buffering", "oom", "lockup", "surface", "espalier", "libipsec", "openvpn", "wireguard-go", "direct", "ceiling", "xfrm"],
             name => Assert.Contains(name, output, StringComparison.Ordinal));
     }
 }

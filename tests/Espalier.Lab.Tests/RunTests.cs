@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
+using Espalier.Lab.Hosts;
 using Espalier.Lab.Net;
 using Espalier.Lab.Results;
 using Espalier.Testing;
@@ -61,7 +62,7 @@ public sealed class InterruptedRunTests
     public void Run_Interrupted_RemovesAllItMade()
     {
         LabProgram.Need();
-        using var lab = LabProgram.Start("run", "tcp", "--subjects", "espalier:system", "--seconds", "5", "--no-publish", "--socket-buffer", "0");
+        using var lab = LabProgram.Start("run", "tcp", "--subjects", "espalier:system", "--seconds", "5", "--no-publish", "--socket-buffer", "0", "--beside");
         string stem = $"{Leftovers.Stem}{lab.Id}-";
         Assert.True(SpinWait.SpinUntil(() => Directory.Exists("/run/netns") && Directory.EnumerateFiles("/run/netns", stem + "*").Count() == 2, TimeSpan.FromSeconds(20)));
         Command.Run("sh", "-c", $"kill -INT {lab.Id}");
@@ -80,7 +81,7 @@ public sealed class InterruptedRunTests
         LabProgram.Need();
         string json = Path.Combine(Directory.CreateTempSubdirectory("espalier-lab-resume").FullName, "results.json");
         using var lab = LabProgram.Start(
-            "run", "tcp", "udp", "--full", "--repeat", "2", "--seconds", "0.2", "--subjects", "direct", "--seed", "1", "--no-publish", "--socket-buffer", "0", "--json", json);
+            "run", "tcp", "udp", "--full", "--repeat", "2", "--seconds", "0.2", "--subjects", "direct", "--seed", "1", "--no-publish", "--socket-buffer", "0", "--beside", "--json", json);
         Assert.True(SpinWait.SpinUntil(() => File.Exists(json) && ResultFile.Read(json).Done.Count > 0, TimeSpan.FromSeconds(60)));
         Command.Run("sh", "-c", $"kill -{signal} {lab.Id}");
         Assert.True(lab.WaitForExit(TimeSpan.FromSeconds(30)));
@@ -89,7 +90,7 @@ public sealed class InterruptedRunTests
         Assert.InRange(before.Done.Count, 1, all.Length - 1);
         Assert.Equal(all[..before.Done.Count], before.Done);
 
-        var (code, output, error) = LabProgram.Run("run", "--resume", json, "--no-publish");
+        var (code, output, error) = LabProgram.Run("run", "--resume", json, "--no-publish", "--beside");
         Assert.True(code == 0, output + error);
         var after = ResultFile.Read(json);
         Assert.Equal(all, after.Done);
@@ -109,12 +110,41 @@ public sealed class InterruptedRunTests
         string folder = Directory.CreateDirectory(Path.Combine(Path.GetTempPath(), $"{Leftovers.Stem}{dead}-1")).FullName;
         Command.Run("ip", "netns", "add", space);
         using var inside = System.Diagnostics.Process.Start("ip", ["netns", "exec", space, "sleep", "60"]);
-        var (code, output, error) = LabProgram.Run("run", "tcp", "--subjects", "direct", "--seconds", "0.2", "--repeat", "1", "--no-publish", "--socket-buffer", "0");
+        var (code, output, error) = LabProgram.Run("run", "tcp", "--subjects", "direct", "--seconds", "0.2", "--repeat", "1", "--no-publish", "--socket-buffer", "0", "--beside");
         Assert.True(code == 0, output + error);
         Assert.Contains($"namespace {space}", error, StringComparison.Ordinal);
         Assert.False(File.Exists($"/run/netns/{space}"));
         Assert.False(Directory.Exists(folder));
         Assert.True(inside.WaitForExit(TimeSpan.FromSeconds(5)));
+    }
+
+    // The lock is the machine's: where a lab measures now it holds the lock instead of this test.
+    [Fact]
+    public void Run_AnotherLabMeasures_IsOneLine()
+    {
+        LabProgram.Need();
+        using var held = TryLock();
+        var (code, _, error) = LabProgram.Run("run", "tcp", "--subjects", "direct", "--seconds", "0.2", "--no-publish");
+        Assert.Equal(1, code);
+        Assert.StartsWith("espalier-lab: another lab is measuring", Assert.Single(error.Split('\n', StringSplitOptions.RemoveEmptyEntries)), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Run_ResumedOnAnotherMachine_IsOneLine()
+    {
+        LabProgram.Need();
+        using var folder = new TemporaryFolder("resume");
+        string json = folder.FilePath("results.json");
+        string[] run = ["tcp", "--subjects", "direct", "--seconds", "0.2", "--repeat", "1", "--no-publish", "--socket-buffer", "0", "--beside", "--json", json];
+        Assert.Equal(0, LabProgram.Run(["run", .. run]).ExitCode);
+        var file = ResultFile.Read(json);
+        file.Machine["cpu"] = "another one";
+        file.Write(json);
+
+        var (code, _, error) = LabProgram.Run("run", "--resume", json, "--no-publish", "--beside");
+
+        Assert.Equal(1, code);
+        Assert.Contains("cpu: another one | ", Assert.Single(error.Split('\n', StringSplitOptions.RemoveEmptyEntries)), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -124,6 +154,18 @@ public sealed class InterruptedRunTests
         Assert.True(Leftovers.IsOrphan(string.Create(CultureInfo.InvariantCulture, $"{Leftovers.Stem}1-1-sun"))); // init is alive, and no lab
         Assert.False(Leftovers.IsOrphan("moon"));
         Assert.False(Leftovers.IsOrphan(Leftovers.Stem + "user-1"));
+    }
+
+    private static IDisposable? TryLock()
+    {
+        try
+        {
+            return LabLock.Take(beside: false);
+        }
+        catch (LabException)
+        {
+            return null;
+        }
     }
 
     private static int DeadProcess()
@@ -152,7 +194,7 @@ public abstract class RunTest : IDisposable
         LabProgram.Need();
         string json = Path.Combine(_folder, "results.json");
         var (code, output, error) = LabProgram.Run(
-            ["run", .. experiments, "--subjects", subjects, "--seconds", "0.2", "--repeat", "1", "--no-publish", "--socket-buffer", "0", "--seed", "1",
+            ["run", .. experiments, "--subjects", subjects, "--seconds", "0.2", "--repeat", "1", "--no-publish", "--socket-buffer", "0", "--beside", "--seed", "1",
                 "--json", json, "--report", Path.Combine(_folder, "report")]);
         Assert.True(code == 0, output + error);
         Assert.True(File.Exists(Path.Combine(_folder, "report", "report.html")));

@@ -44,6 +44,11 @@ internal static class RunCommand
         DefaultValueFactory = _ => 4 << 20,
     };
 
+    private static readonly Option<bool> _beside = new("--beside")
+    {
+        Description = "Run although another lab is measuring, which disturbs both: for tests of the lab itself. Needs --socket-buffer 0.",
+    };
+
     private static readonly Option<bool> _noPublish = new("--no-publish") { Description = "Measure the programs that are published already." };
 
     /// <summary>The command.</summary>
@@ -52,7 +57,7 @@ internal static class RunCommand
         _pinning.AcceptOnlyFromAmong("none", "hosts");
         var command = new Command("run", "Measures. Needs root; makes network namespaces, sends traffic only inside them, and removes everything it makes.")
         {
-            _experiments, _subjects, _full, _repeat, _seconds, _seed, _json, _resume, _report, _pinning, _queue, _buffer, _noPublish,
+            _experiments, _subjects, _full, _repeat, _seconds, _seed, _json, _resume, _report, _pinning, _queue, _buffer, _beside, _noPublish,
         };
         command.SetAction((parsed, cancellation) => CommandErrors.GuardAsync(() => RunAsync(parsed, cancellation)));
         return command;
@@ -71,9 +76,15 @@ internal static class RunCommand
         }
 
         await SubjectCatalog.ParseAsync(words, cancellation).ConfigureAwait(false); // a wrong name is said before anything is built
+        if (parsed.GetValue(_beside) && settings.SocketBuffer != 0)
+        {
+            throw new UsageException("--beside needs --socket-buffer 0: the size of socket buffers is the host's, and another lab may have set it");
+        }
+
         Check();
         string? path = parsed.GetValue(_json) ?? parsed.GetValue(_resume);
         OutputCheck.Writable(path, parsed.GetValue(_report));
+        using var alone = LabLock.Take(parsed.GetValue(_beside));
         if (!parsed.GetValue(_noPublish))
         {
             await Published.PublishAsync(cancellation).ConfigureAwait(false);
@@ -90,7 +101,7 @@ internal static class RunCommand
         }
 
         var (subjects, missing) = await PresentAsync(resumed is null ? words : [.. resumed.Subjects], cancellation).ConfigureAwait(false);
-        var results = resumed ?? new ResultFile
+        var now = new ResultFile
         {
             Started = DateTime.UtcNow,
             Machine = await MachineFacts.GatherAsync(subjects, cancellation).ConfigureAwait(false),
@@ -100,11 +111,26 @@ internal static class RunCommand
             Subjects = [.. subjects.Select(s => s.Label)],
             Missing = missing,
         };
+        if (resumed is not null && Report.Differences(resumed, now).ToArray() is { Length: > 0 } differences)
+        {
+            throw new LabException($"{path} is of another machine or other programs, and one run is not measured on two: {string.Join("; ", differences)}");
+        }
+
+        var results = resumed ?? now;
         var runnable = Runnable(experiments);
         var run = new LabRun(results, runnable, subjects, path);
         var estimate = run.EstimateSeconds();
         SettingsTable.Print(results, subjects, runnable, estimate);
-        await LabProgress.RunAsync(estimate.Quiet, progress => run.RunAsync(progress, cancellation)).ConfigureAwait(false);
+        try
+        {
+            await LabProgress.RunAsync(estimate.Quiet, progress => run.RunAsync(progress, cancellation)).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (path is not null && results.Done.Count > 0)
+        {
+            Console.Error.WriteLine($"espalier-lab: what was measured is in {path}; `run --resume {path}` does the rest");
+            throw;
+        }
+
         ResultTables.Print(AnsiConsole.Console, results);
         if (parsed.GetValue(_report) is { } folder)
         {
