@@ -24,9 +24,14 @@ internal static class LabProgram
     }
 
     /// <summary>Starts it.</summary>
-    public static Process Start(params string[] arguments)
+    public static Process Start(params string[] arguments) => Start(Path, arguments);
+
+    /// <summary>Starts it as the leader of a group of processes, as a shell does: a signal to the group is Ctrl-C.</summary>
+    public static Process StartGroup(params string[] arguments) => Start("setsid", [Path, .. arguments]);
+
+    private static Process Start(string program, string[] arguments)
     {
-        var start = new ProcessStartInfo(Path) { RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo(program) { RedirectStandardOutput = true, RedirectStandardError = true };
         foreach (string argument in arguments)
         {
             start.ArgumentList.Add(argument);

@@ -47,9 +47,21 @@ internal sealed class LabProgress
         }
     }
 
+    /// <summary>The step before, if there was one, has ended, and another begins.</summary>
+    public void Next(string step, double seconds)
+    {
+        End();
+        Begin(step, seconds);
+    }
+
     // Within a step by the clock, as far as its estimate goes.
     private void Show()
     {
+        if (_text.Length == 0)
+        {
+            return;
+        }
+
         double inStep = Math.Min(_clock.Elapsed.TotalSeconds - _began, _step);
         _bar?.Description = Markup.Escape($"{_text}, {Left(inStep)} left");
         _bar?.Value = _done + inStep;
@@ -71,10 +83,15 @@ internal sealed class LabProgress
         _ => $"{seconds / 3600:0.0} h",
     };
 
-    // The estimate, corrected by how the steps so far have kept to it.
-    private string Left(double inStep)
+    /// <summary>
+    /// Seconds left of <paramref name="total"/> after those that were estimated for the steps done took <paramref name="elapsed"/>. The estimate is corrected by that pace, as far as
+    /// the steps say something: a tenth of all keeps its weight, so that a short first step does not decide.
+    /// </summary>
+    public static double SecondsLeft(double total, double done, double elapsed)
     {
-        double pace = _done > 0 ? _began / _done : 1;
-        return Words(((_total - _done) * pace) - inStep);
+        const double kept = 0.1;
+        return (total - done) * (elapsed + (kept * total)) / (done + (kept * total));
     }
+
+    private string Left(double inStep) => Words(SecondsLeft(_total, _done, _began) - inStep);
 }

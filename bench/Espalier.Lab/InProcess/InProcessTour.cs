@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Security.Cryptography;
 using Espalier.Io.Batches;
+using Espalier.Lab.Cli;
 using Espalier.Lab.Hosts;
 using Espalier.Lab.Quick;
 using Espalier.Lab.Traffic;
@@ -25,13 +26,20 @@ internal static class InProcessTour
         ("UDP 64 B, 10,000/s", true, 64, 10000), ("UDP 64 B, flood", true, 64, 0),
     ];
 
+    private const double CompileSeconds = 1, AfterLoadSeconds = 0.3;
+
+    /// <summary>About how long it takes.</summary>
+    public static double EstimateSeconds(double seconds) => CompileSeconds + (Loads.Length * (seconds + AfterLoadSeconds));
+
     /// <summary>Runs it.</summary>
-    public static async Task<QuickFindings> RunAsync(double seconds)
+    public static async Task<QuickFindings> RunAsync(double seconds, LabProgress progress)
     {
         using var moon = new LoopbackHost("127.0.0.1", "10.1.0.1", FreePort("127.0.0.1"));
         using var sun = new LoopbackHost("127.0.0.2", "10.2.0.1", FreePort("127.0.0.2"));
         Key(moon, sun, 0x10000001);
         Key(sun, moon, 0x10000002);
+
+        progress.Next("making two hosts", CompileSeconds);
 
         // So that everything is compiled and touched.
         await LoadAsync(moon, sun, 1300, 5000, 0.2).ConfigureAwait(false);
@@ -40,10 +48,12 @@ internal static class InProcessTour
         var loads = new List<QuickLoad>();
         foreach (var (name, forth, size, rate) in Loads)
         {
+            progress.Next($"{name}, {(forth ? "moon → sun" : "sun → moon")}", seconds + AfterLoadSeconds);
             var (sent, received) = await LoadAsync(forth ? moon : sun, forth ? sun : moon, size, rate, seconds).ConfigureAwait(false);
             loads.Add(QuickLoad.Of(name, forth ? "moon → sun" : "sun → moon", sent, received));
         }
 
+        progress.End();
         var after = ProcessMemory.Read(Environment.ProcessId)!;
         return new QuickFindings(
             "in one process, over socket pairs and UDP on loopback, AES-128-GCM; memory is that of the whole process",
@@ -63,7 +73,7 @@ internal static class InProcessTour
         var sink = Task.Factory.StartNew(() => Count(to, end.Token), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
         var sent = await Task.Factory.StartNew(
             () => Send(from, to, size, rate, seconds), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default).ConfigureAwait(false);
-        await Task.Delay(300).ConfigureAwait(false);
+        await Task.Delay(TimeSpan.FromSeconds(AfterLoadSeconds)).ConfigureAwait(false);
         await end.CancelAsync().ConfigureAwait(false);
         return (sent, await sink.ConfigureAwait(false));
     }

@@ -1,6 +1,8 @@
 using System.CommandLine;
 using System.Diagnostics;
+using Espalier.Lab.Cli;
 using Espalier.Lab.Hosts;
+using Espalier.Lab.InProcess;
 using Spectre.Console;
 
 namespace Espalier.Lab.Quick;
@@ -9,11 +11,12 @@ namespace Espalier.Lab.Quick;
 internal static class QuickCommand
 {
     private const string Inside = "ESPALIER_LAB_INSIDE";
+    private static readonly TimeSpan _interruption = TimeSpan.FromSeconds(0.3);
 
     /// <summary>The command.</summary>
     public static Command Create()
     {
-        var seconds = Cli.Seconds.Option("How long each load lasts, 5 without it", 0.2, 60);
+        var seconds = Seconds.Option("How long each load lasts, 5 without it", 0.2, 60);
         var daemon = new Option<string?>("--daemon")
         {
             Description = "The espalier program to run instead of the one built with the lab, for example artifacts/publish/Espalier/release/espalier.",
@@ -27,37 +30,33 @@ internal static class QuickCommand
         {
             seconds, daemon, inProcess,
         };
-        command.SetAction(result => RunAsync(result.GetValue(seconds) ?? 5, result.GetValue(daemon), result.GetValue(inProcess)));
+        command.SetAction((result, cancellation) => CommandErrors.GuardAsync(() => RunAsync(result.GetValue(seconds) ?? 5, result.GetValue(daemon), result.GetValue(inProcess), cancellation)));
         return command;
     }
 
-    private static async Task<int> RunAsync(double seconds, string? daemon, bool inProcess)
+    private static async Task<int> RunAsync(double seconds, string? daemon, bool inProcess, CancellationToken cancellation)
     {
-        try
+        if (Environment.GetEnvironmentVariable(Inside) is not null)
         {
-            if (Environment.GetEnvironmentVariable(Inside) is not null)
-            {
-                return await TourAsync(seconds, daemon).ConfigureAwait(false);
-            }
-
-            string? missing = inProcess ? "asked for by --in-process" : Availability.WhatIsMissing();
-            if (missing is null)
-            {
-                return EnterNamespace();
-            }
-
-            AnsiConsole.MarkupLineInterpolated($"[yellow]In one process, over memory devices and UDP on loopback[/]: {missing}");
-            QuickReport.Print(AnsiConsole.Console, await InProcess.InProcessTour.RunAsync(seconds).ConfigureAwait(false), jit: true);
-            return 0;
+            return await TourAsync(seconds, daemon, cancellation).ConfigureAwait(false);
         }
-        catch (LabException exception)
+
+        string? missing = inProcess ? "asked for by --in-process" : Availability.WhatIsMissing();
+        if (missing is null)
         {
-            Console.Error.WriteLine($"espalier-lab: {exception.Message}");
-            return 1;
+            return EnterNamespace();
         }
+
+        AnsiConsole.MarkupLineInterpolated($"[yellow]In one process, over memory devices and UDP on loopback[/]: {missing}");
+        QuickFindings? findings = null;
+        await LabProgress.RunAsync(
+            InProcessTour.EstimateSeconds(seconds),
+            async progress => findings = await InProcessTour.RunAsync(seconds, progress).WaitAsync(cancellation).ConfigureAwait(false)).ConfigureAwait(false);
+        QuickReport.Print(AnsiConsole.Console, findings!, jit: true);
+        return 0;
     }
 
-    private static async Task<int> TourAsync(double seconds, string? daemon)
+    private static async Task<int> TourAsync(double seconds, string? daemon, CancellationToken cancellation)
     {
         string path = daemon ?? LabProcess.Daemon;
         if (!File.Exists(path))
@@ -65,8 +64,21 @@ internal static class QuickCommand
             throw new LabException($"there is no daemon at {path}");
         }
 
-        var findings = await AnsiConsole.Status().StartAsync("…", status => QuickTour.RunAsync(Path.GetFullPath(path), seconds, status)).ConfigureAwait(false);
-        QuickReport.Print(AnsiConsole.Console, findings, jit: daemon is null);
+        QuickFindings? findings = null;
+        try
+        {
+            await LabProgress.RunAsync(
+                QuickTour.EstimateSeconds(seconds),
+                async progress => findings = await QuickTour.RunAsync(Path.GetFullPath(path), seconds, progress, cancellation).ConfigureAwait(false)).ConfigureAwait(false);
+        }
+        catch (LabException)
+        {
+            // A terminal sends Ctrl-C to the daemons too: what fails because they have ended is no failure.
+            await Task.Delay(_interruption, cancellation).ConfigureAwait(false);
+            throw;
+        }
+
+        QuickReport.Print(AnsiConsole.Console, findings!, jit: daemon is null);
         return 0;
     }
 

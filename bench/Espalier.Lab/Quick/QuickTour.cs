@@ -1,6 +1,6 @@
 using System.Security.Cryptography;
+using Espalier.Lab.Cli;
 using Espalier.Lab.Hosts;
-using Spectre.Console;
 
 namespace Espalier.Lab.Quick;
 
@@ -14,37 +14,49 @@ namespace Espalier.Lab.Quick;
 internal static class QuickTour
 {
     private const string MoonOuter = "192.168.0.1", SunOuter = "192.168.0.2", MoonInner = "10.1.0.1", SunInner = "10.2.0.1";
-    private const int Echoes = 200;
+    private const int Echoes = 200, TcpLoads = 2;
+    private const double HostsSeconds = 1, DaemonsSeconds = 2, KeysSeconds = 0.5, TripsSeconds = 0.5, AfterLoadSeconds = 0.5, StopSeconds = 0.5;
+    private static readonly (string Name, int Size, double Rate)[] _udpLoads = [("UDP 1,300 B, 5,000/s", 1300, 5000), ("UDP 64 B, 10,000/s", 64, 10000), ("UDP 64 B, flood", 64, 0)];
 
-    /// <summary>Runs the tour inside the first host's namespace.</summary>
-    public static async Task<QuickFindings> RunAsync(string daemon, double seconds, StatusContext status)
+    /// <summary>About how long it takes.</summary>
+    public static double EstimateSeconds(double seconds) =>
+        HostsSeconds + DaemonsSeconds + KeysSeconds + TripsSeconds + StopSeconds + ((TcpLoads + _udpLoads.Length) * (seconds + AfterLoadSeconds));
+
+    /// <summary>Runs the tour inside the first host's namespace; both hosts end when <paramref name="cancellation"/> comes.</summary>
+    public static async Task<QuickFindings> RunAsync(string daemon, double seconds, LabProgress progress, CancellationToken cancellation)
     {
         string folder = Directory.CreateTempSubdirectory("espalier-lab-").FullName;
         try
         {
-            status.Status("making two hosts");
+            progress.Next("making two hosts", HostsSeconds);
             await using var moon = new LocalHost();
             await using var sun = RemoteHost.Start();
             LabLinks.CreatePair("vmoon", "vsun", await sun.ProcessIdAsync().ConfigureAwait(false));
             await moon.ConfigureAsync("vmoon", $"{MoonOuter}/24", $"{MoonInner}/16").ConfigureAwait(false);
             await sun.ConfigureAsync("vsun", $"{SunOuter}/24", $"{SunInner}/16").ConfigureAwait(false);
 
-            status.Status("starting Espalier on both");
-            await StartDaemonAsync(moon, daemon, Path.Combine(folder, "moon.sock")).ConfigureAwait(false);
-            await StartDaemonAsync(sun, daemon, Path.Combine(folder, "sun.sock")).ConfigureAwait(false);
-
-            status.Status("keying the tunnel");
-            await KeyAsync(moon, sun).ConfigureAwait(false);
-            var findings = await TrafficAsync(moon, sun, seconds, status).ConfigureAwait(false);
-
-            status.Status("stopping");
-            int[] exits = [await moon.StopDaemonAsync().ConfigureAwait(false), await sun.StopDaemonAsync().ConfigureAwait(false)];
-            return exits is [0, 0] ? findings : throw new LabException($"a daemon ended with exit code {exits.First(e => e != 0)} on SIGTERM");
+            return await BetweenAsync(moon, sun, daemon, folder, seconds, progress).WaitAsync(cancellation).ConfigureAwait(false);
         }
         finally
         {
             Directory.Delete(folder, recursive: true);
         }
+    }
+
+    private static async Task<QuickFindings> BetweenAsync(ILabHost moon, ILabHost sun, string daemon, string folder, double seconds, LabProgress progress)
+    {
+        progress.Next("starting Espalier on both", DaemonsSeconds);
+        await StartDaemonAsync(moon, daemon, Path.Combine(folder, "moon.sock")).ConfigureAwait(false);
+        await StartDaemonAsync(sun, daemon, Path.Combine(folder, "sun.sock")).ConfigureAwait(false);
+
+        progress.Next("keying the tunnel", KeysSeconds);
+        await KeyAsync(moon, sun).ConfigureAwait(false);
+        var findings = await TrafficAsync(moon, sun, seconds, progress).ConfigureAwait(false);
+
+        progress.Next("stopping", StopSeconds);
+        int[] exits = [await moon.StopDaemonAsync().ConfigureAwait(false), await sun.StopDaemonAsync().ConfigureAwait(false)];
+        progress.End();
+        return exits is [0, 0] ? findings : throw new LabException($"a daemon ended with exit code {exits.First(e => e != 0)} on SIGTERM");
     }
 
     private static Task StartDaemonAsync(ILabHost host, string daemon, string control) =>
@@ -69,21 +81,21 @@ internal static class QuickTour
         new(there, here, "fwd", outerThere, outerHere, 1),
     ];
 
-    private static async Task<QuickFindings> TrafficAsync(ILabHost moon, ILabHost sun, double seconds, StatusContext status)
+    private static async Task<QuickFindings> TrafficAsync(ILabHost moon, ILabHost sun, double seconds, LabProgress progress)
     {
-        status.Status("round trips");
+        progress.Next("round trips", TripsSeconds);
         int echo = await sun.StartEchoServerAsync(SunInner).ConfigureAwait(false);
         double[] trips = await moon.EchoAsync(MoonInner, SunInner, echo, Echoes).ConfigureAwait(false);
         var before = (Moon: await moon.MemoryAsync().ConfigureAwait(false), Sun: await sun.MemoryAsync().ConfigureAwait(false));
 
         var loads = new List<QuickLoad>();
-        status.Status("TCP moon → sun");
+        progress.Next("TCP moon → sun", seconds + AfterLoadSeconds);
         loads.Add(await TcpAsync("TCP, one stream", "moon → sun", moon, MoonInner, sun, SunInner, seconds).ConfigureAwait(false));
-        status.Status("TCP sun → moon");
+        progress.Next("TCP sun → moon", seconds + AfterLoadSeconds);
         loads.Add(await TcpAsync("TCP, one stream", "sun → moon", sun, SunInner, moon, MoonInner, seconds).ConfigureAwait(false));
-        foreach (var (name, size, rate) in ((string, int, double)[])[("UDP 1,300 B, 5,000/s", 1300, 5000), ("UDP 64 B, 10,000/s", 64, 10000), ("UDP 64 B, flood", 64, 0)])
+        foreach (var (name, size, rate) in _udpLoads)
         {
-            status.Status($"{name}, moon → sun");
+            progress.Next($"{name}, moon → sun", seconds + AfterLoadSeconds);
             loads.Add(await UdpAsync(name, moon, sun, size, rate, seconds).ConfigureAwait(false));
         }
 
