@@ -36,23 +36,26 @@
  * Data plane gone later: send fails with ECONNREFUSED, or, when a data plane is back, hands everything over again, also for the other XFRM
  * sockets of the process; a receive that blocks on a subscription does so, too. A request whose fate is unknown is not repeated.
  *
- * An IKE daemon (a process that installs SAs or policies and is subscribed to EXPIRE) may not speak for long. So it gets a thread that waits for the
- * end of the data plane, hands everything over to the next one, and repeats the policies that the daemon has installed, so that traps work and what
- * they hold leaves in clear no longer than that takes. Then it asks for each SA that the daemon has installed: of those that are gone, and all are after a restart, the data
- * plane says EXPIRE, and the daemon makes new ones. Policies as they were sent, and which the SAs are (address, SPI; no keys), are remembered here,
- * from when the data plane has taken them: DONE says of each message of a request how it ended, whether or not it asked for an acknowledgement (NLM_F_ACK).
- * What is removed is forgotten also where no data plane was there to remove it. Policies are told apart as in the kernel: by direction, selector, mark, interface
- * id and type. Of one that is removed by its index the data plane is asked first which that is.
+ * An IKE daemon (a process that installs SAs or policies and is subscribed to EXPIRE) may not speak for long. So it gets a thread that waits
+ * for the end of the data plane, hands everything over to the next one, and repeats the policies that the daemon has installed, so that traps
+ * work and what they hold leaves in clear no longer than that takes. Then it asks for each SA that the daemon has installed: of those that are
+ * gone, and all are after a restart, the data plane says EXPIRE, and the daemon makes new ones. Policies as they were sent, and which the SAs
+ * are (address, SPI; no keys), are remembered here, from when the data plane has taken them: DONE says of each message of a request how it
+ * ended, whether or not it asked for an acknowledgement (NLM_F_ACK). What is removed is forgotten also where no data plane was there to remove
+ * it. Policies are told apart as in the kernel: by direction, selector, mark, interface id and type. Of one that is removed by its index the
+ * data plane is asked first which that is.
  *
- * Threads may share XFRM sockets; one request of a process is handled after the other. Signal handlers must leave them alone, close included. After fork the child shares what is queued; when it
- * first sends, the socket becomes its own, with the same numbers, options and subscription, and must be given to epoll again. After exec a descriptor without FD_CLOEXEC is no XFRM
- * socket any more. A child made by vfork may do what it is allowed to: close, dup2, exec. Not seen: static programs, system calls made
- * directly (Go), io_uring, programs that drop LD_PRELOAD (setuid).
+ * Threads may share XFRM sockets; one request of a process is handled after the other. Signal handlers must leave them alone, close included.
+ * After fork the child shares what is queued; when it first sends, the socket becomes its own, with the same numbers, options and
+ * subscription, and must be given to epoll again. After exec a descriptor without FD_CLOEXEC is no XFRM socket any more. A child made by vfork
+ * may do what it is allowed to: close, dup2, exec. Not seen: static programs, system calls made directly (Go), io_uring, programs that drop
+ * LD_PRELOAD (setuid).
  *
  * IKE sockets
  * -----------
- * setsockopt(IP_XFRM_POLICY, IPV6_XFRM_POLICY) with a policy that bypasses IPsec sets SO_MARK to the mark that Espalier's routing rules
- * exempt (ESPALIER_MARK, default 0x4550); when the socket's policies are removed, it has the mark again that it had before, of up to 1,024 sockets. A policy that asks for protection of a single socket is refused with EOPNOTSUPP.
+ * setsockopt(IP_XFRM_POLICY, IPV6_XFRM_POLICY) with a policy that bypasses IPsec sets SO_MARK to the mark that Espalier's routing rules exempt
+ * (ESPALIER_MARK, default 0x4550); when the socket's policies are removed, it has the mark again that it had before, of up to 1,024 sockets. A
+ * policy that asks for protection of a single socket is refused with EOPNOTSUPP.
  *
  * In a process that has an XFRM socket, for UDP sockets:
  *   setsockopt(UDP_ENCAP)   ESPINUDP on a bound socket tells the data plane its address and port, over every lease, and again over new ones; 0
