@@ -110,6 +110,23 @@ public sealed class ReportTests : IDisposable
         Assert.Contains("of another run", Verdicts.Slow(merged).Text, StringComparison.Ordinal);
     }
 
+    // What was measured decides, also where it is less than a whole run.
+    [Fact]
+    public void Verdicts_SomeExperiments_SayWhatTheyCan()
+    {
+        var file = Samples.Empty();
+        Assert.Equal("No results of memory or buffering for libipsec in these files.", Verdicts.Buffering(file).Text);
+        Assert.Equal("No results of tcp or udp for libipsec in these files.", Verdicts.Slow(file).Text);
+        file.SetSeries("buffering", "libipsec", "", "memory against offered load", "MB", new Axis("offered", "packets/s", [1000, 160_000]), [10, 170], []);
+        Samples.Add(file, "udp", "libipsec", "", "64 B, zero loss", "packets/s", 0, 80_000);
+        Samples.Add(file, "udp", "ceiling", "gcm", "64 B, zero loss", "packets/s", 0, 300_000);
+        Assert.StartsWith("libipsec grew to 17.0 times", Verdicts.Buffering(file).Text, StringComparison.Ordinal);
+        Assert.Equal(("holds", "64-byte UDP without loss: libipsec 80,000 packets/s, ceiling:gcm 300,000 packets/s (3.75 times)."), (Verdicts.Slow(file).Word, Verdicts.Slow(file).Text));
+        Samples.Add(file, "tcp", "libipsec", "", "one stream", "Gb/s", 0, 6);
+        Samples.Add(file, "tcp", "ceiling", "gcm", "one stream", "Gb/s", 0, 9);
+        Assert.Equal("holds in part", Verdicts.Slow(file).Word);
+    }
+
     // The verdict's ratio is that of the tables: paired by alternation, of the variant that is named.
     [Fact]
     public void Verdict_Slow_SaysThePairedRatioOfTheVariant()
