@@ -148,6 +148,40 @@ public sealed class InterruptedRunTests
     }
 
     [Fact]
+    public void Run_ResumedWithoutASubject_IsOneLineMore()
+    {
+        LabProgram.Need();
+        using var folder = new TemporaryFolder("resume");
+        string json = folder.FilePath("results.json");
+        var file = Samples.Empty();
+        file.Subjects.Clear();
+        file.Subjects.AddRange(["direct", "espalier:nosuch"]);
+        file.Write(json);
+        var written = JsonNode.Parse(File.ReadAllText(json))!;
+        written["settings"]!["socketBuffer"] = 0;
+        File.WriteAllText(json, written.ToJsonString());
+
+        var (code, _, error) = LabProgram.Run("run", "--resume", json, "--no-publish", "--beside");
+
+        Assert.Equal(1, code);
+        string[] lines = error.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        Assert.StartsWith("espalier-lab: without espalier:nosuch: ", lines[0], StringComparison.Ordinal);
+        Assert.EndsWith("is with espalier:nosuch, which is not here any more", lines[1], StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Run_FullWithoutAFile_NamesOneItself()
+    {
+        LabProgram.Need();
+        using var folder = new TemporaryFolder("full");
+        var result = Command.Try("/bin/sh", ["-c", $"cd {folder.FilePath(".")} && exec {LabProgram.Path} run tcp --full --repeat 1 --seconds 0.2 --subjects direct --seed 7 --no-publish --socket-buffer 0 --beside"]);
+        Assert.True(result.ExitCode == 0, result.Output + result.Error);
+        string file = Assert.Single(Directory.GetFiles(folder.FilePath("."), "lab-*-7.json"));
+        Assert.Contains($"Results, after each turn: {Path.GetFileName(file)}", result.Output, StringComparison.Ordinal);
+        Assert.Equal(["tcp/0/direct"], ResultFile.Read(file).Done);
+    }
+
+    [Fact]
     public void IsOrphan_Names_AreOursOfTheDeadOnly()
     {
         Assert.True(Leftovers.IsOrphan($"{Leftovers.Stem}{DeadProcess()}-1-moon"));

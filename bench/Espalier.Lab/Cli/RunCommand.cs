@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Globalization;
 using Espalier.Lab.Experiments;
 using Espalier.Lab.Hosts;
 using Espalier.Lab.Net;
@@ -28,7 +29,7 @@ internal static class RunCommand
     private static readonly Option<int?> _repeat = new("--repeat") { Description = "Alternations of each experiment." };
     private static readonly Option<double?> _seconds = Seconds.Option("Length of each timed load", 0.2, 600);
     private static readonly Option<int?> _seed = new("--seed") { Description = "Seed of the order of subjects; drawn without it, and printed." };
-    private static readonly Option<string?> _json = new("--json") { Description = "Write the results to this file, after each turn." };
+    private static readonly Option<string?> _json = new("--json") { Description = "Write the results to this file, after each turn; --full without it: lab-DATE-SEED.json." };
     private static readonly Option<string?> _resume = new("--resume") { Description = "Go on with the run whose results are in this file." };
     private static readonly Option<string?> _report = new("--report") { Description = "Write report.html and report.md into this folder." };
     private static readonly Option<string> _pinning = new("--pinning")
@@ -82,7 +83,7 @@ internal static class RunCommand
         }
 
         Check();
-        string? path = parsed.GetValue(_json) ?? parsed.GetValue(_resume);
+        string? path = parsed.GetValue(_json) ?? parsed.GetValue(_resume) ?? (settings.Full ? FullName(DateTime.UtcNow, settings.Seed) : null);
         OutputCheck.Writable(path, parsed.GetValue(_report));
         using var alone = LabLock.Take(parsed.GetValue(_beside));
         if (!parsed.GetValue(_noPublish))
@@ -101,6 +102,11 @@ internal static class RunCommand
         }
 
         var (subjects, missing) = await PresentAsync(resumed is null ? words : [.. resumed.Subjects], cancellation).ConfigureAwait(false);
+        if (resumed is not null && missing.Count > 0)
+        {
+            throw new LabException($"the run in {path} is with {string.Join(", ", missing.Select(m => m.Subject))}, which is not here any more");
+        }
+
         var now = new ResultFile
         {
             Started = DateTime.UtcNow,
@@ -121,6 +127,11 @@ internal static class RunCommand
         var run = new LabRun(results, runnable, subjects, path);
         var estimate = run.EstimateSeconds();
         SettingsTable.Print(results, subjects, runnable, estimate);
+        if (path is not null)
+        {
+            AnsiConsole.MarkupLineInterpolated($"Results, after each turn: {path}");
+        }
+
         try
         {
             await LabProgress.RunAsync(estimate.Quiet, progress => run.RunAsync(progress, cancellation)).ConfigureAwait(false);
@@ -156,6 +167,9 @@ internal static class RunCommand
             throw new UsageException($"--resume goes on with what its file says: {surplus.Name} cannot be given beside it");
         }
     }
+
+    // Hours of measuring are not lost because nobody named a file.
+    private static string FullName(DateTime now, int seed) => string.Create(CultureInfo.InvariantCulture, $"lab-{now:yyyy-MM-dd}-{seed}.json");
 
     private static LabSettings Settings(ParseResult parsed)
     {
