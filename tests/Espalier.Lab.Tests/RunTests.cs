@@ -51,6 +51,30 @@ public sealed class ClaimRunTests : RunTest
     }
 }
 
+public sealed class OtherTunnelsRunTests : RunTest
+{
+    private const string WireguardFolder = "/var/run/wireguard";
+
+    [Fact]
+    public void Run_Tcp_MeasuresWhatEspalierIsComparedWith()
+    {
+        Requirement.Tool("openvpn");
+        Requirement.Tool("wireguard-go");
+        Requirement.Tool("wg");
+
+        // As on a machine on which wireguard-go has never run.
+        if (Directory.Exists(WireguardFolder) && !Directory.EnumerateFileSystemEntries(WireguardFolder).Any())
+        {
+            Directory.Delete(WireguardFolder);
+        }
+
+        var results = Measure("libipsec,openvpn,wireguard-go,ceiling:gcm", "tcp");
+        Assert.Empty(results.Failures);
+        Assert.Empty(results.Missing);
+        Assert.All((string[])["libipsec", "openvpn", "wireguard-go", "ceiling"], subject => Present(results, "tcp", subject, "one stream"));
+    }
+}
+
 /// <summary>Tests of what a lab leaves behind run alone: any lab that starts removes the leftovers of dead ones, and says so itself.</summary>
 [CollectionDefinition(nameof(LeftoversCollection), DisableParallelization = true)]
 public sealed class LeftoversCollection;

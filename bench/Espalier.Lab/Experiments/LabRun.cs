@@ -116,7 +116,7 @@ internal sealed class LabRun(ResultFile results, IReadOnlyList<Experiment> exper
 
             await turn.Experiment.RunAsync(trial, cancellation).ConfigureAwait(false);
         }
-        catch (LabException exception)
+        catch (Exception exception) when (exception is LabException or IOException or UnauthorizedAccessException)
         {
             string died = turn.Experiment.StartsSubject && turn.Subject.HasProcesses && trial.Processes().Count() < 2 ? " (a daemon has ended)" : "";
             trial.Fail(exception.Message + died);

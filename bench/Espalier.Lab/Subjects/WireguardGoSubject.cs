@@ -30,7 +30,11 @@ internal sealed class WireguardGoSubject() : Subject("wireguard-go", "")
             File.SetUnixFileMode(host.File("key"), UnixFileMode.UserRead | UnixFileMode.UserWrite);
             keys[host] = (await Shell.RunAsync(["wg", "pubkey"], cancellation, key).ConfigureAwait(false)).Trim();
             var quiet = new Dictionary<string, string> { ["WG_I_PREFER_BUGGY_USERSPACE_TO_POLISHED_KMOD"] = "1", ["LOG_LEVEL"] = "error" };
-            File.Delete(ControlSocket(host)); // of one that was killed: `wg` would find nobody there, and try the kernel
+            if (File.Exists(ControlSocket(host)))
+            {
+                File.Delete(ControlSocket(host)); // of one that was killed: `wg` would find nobody there, and try the kernel
+            }
+
             StartDaemon(host, options, quiet, "wireguard-go", "--foreground", Device(host));
         }
 
