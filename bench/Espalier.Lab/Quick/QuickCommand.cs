@@ -23,7 +23,7 @@ internal static class QuickCommand
         };
         var inProcess = new Option<bool>("--in-process")
         {
-            Description = "Run the pipeline in this process over memory devices and UDP on loopback, as on a machine without TUN or namespaces.",
+            Description = "Run the pipeline in this process over socket pairs and UDP on loopback, as on a machine without TUN or namespaces.",
         };
         var command = new Command(
             "quick", "Two hosts, a tunnel, real traffic: what Espalier does on this machine, in about a minute. Needs neither root nor other programs than util-linux.")
@@ -47,7 +47,7 @@ internal static class QuickCommand
             return EnterNamespace();
         }
 
-        AnsiConsole.MarkupLineInterpolated($"[yellow]In one process, over memory devices and UDP on loopback[/]: {missing}");
+        AnsiConsole.MarkupLineInterpolated($"[yellow]In one process, over socket pairs and UDP on loopback[/]: {missing}");
         QuickFindings? findings = null;
         await LabProgress.RunAsync(
             InProcessTour.EstimateSeconds(seconds),
