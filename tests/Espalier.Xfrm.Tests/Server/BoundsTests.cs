@@ -46,18 +46,12 @@ public sealed class BoundsTests
     public void Requests_TooLong_AreRefused()
     {
         using var server = new ServerHarness();
-        using var lease = UnixConnection.Connect(server.Path);
-        var (a, b) = UnixConnection.Pair(datagram: true);
-        using (a)
-        using (b)
-        {
-            Assert.Equal(0, lease.Send(Attach(), b.Descriptor));
-            Assert.Equal(0, Next(lease).Errno);
+        using var attached = new AttachedSocket(server);
+        var (lease, a, _) = attached;
 
-            Assert.Equal(0, a.Send(new byte[70_000]));
+        Assert.Equal(0, a.Send(new byte[70_000]));
 
-            Assert.Equal((uint)LinuxError.MessageTooLong, Next(lease).Body<uint>());
-        }
+        Assert.Equal((uint)LinuxError.MessageTooLong, Next(lease).Body<uint>());
 
         using var direct = UnixConnection.Connect(server.Path);
         Assert.Equal(0, direct.Send(new byte[70_000]));

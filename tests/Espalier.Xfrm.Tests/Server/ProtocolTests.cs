@@ -42,45 +42,33 @@ public sealed class ProtocolTests
     public void Attached_RequestsAnswersAndNotifications_GoOverThePair()
     {
         using var server = new ServerHarness();
-        using var lease = UnixConnection.Connect(server.Path);
-        var (a, b) = UnixConnection.Pair(datagram: true);
-        using (a)
-        using (b)
-        {
-            Assert.Equal(0, lease.Send(Attach(), b.Descriptor));
-            Assert.Equal(0, Next(lease).Errno);
-            Assert.Equal(0, Ask(lease, Groups(XfrmGroup.Sa)).Errno);
+        using var attached = new AttachedSocket(server);
+        var (lease, a, b) = attached;
+        Assert.Equal(0, Ask(lease, Groups(XfrmGroup.Sa)).Errno);
 
-            Assert.Equal(0, a.Send(Request.NewSa()));
+        Assert.Equal(0, a.Send(Request.NewSa()));
 
-            Assert.Equal((ControlMessage.Done, 0u), (Next(lease) is var done ? done.Type : (ushort)0, done.Body<uint>()));
-            Assert.Equal((ushort)XfrmMessage.NewSa, Next(a).Type);
-            Assert.Equal((Netlink.Error, 0), (Next(a) is var ack ? ack.Type : (ushort)0, ack.Errno));
-            Assert.Equal(LinuxError.Exists, Ask(lease, Attach(), b).Errno);
-        }
+        Assert.Equal((ControlMessage.Done, 0u), (Next(lease) is var done ? done.Type : (ushort)0, done.Body<uint>()));
+        Assert.Equal((ushort)XfrmMessage.NewSa, Next(a).Type);
+        Assert.Equal((Netlink.Error, 0), (Next(a) is var ack ? ack.Type : (ushort)0, ack.Errno));
+        Assert.Equal(LinuxError.Exists, Ask(lease, Attach(), b).Errno);
     }
 
     [Fact]
     public void Attached_AnswerIsQueued_WhenDoneArrives()
     {
         using var server = new ServerHarness();
-        using var lease = UnixConnection.Connect(server.Path);
-        var (a, b) = UnixConnection.Pair(datagram: true);
-        using (a)
-        using (b)
+        using var attached = new AttachedSocket(server);
+        var (lease, a, _) = attached;
+        for (uint sequence = 0; sequence < 200; sequence++)
         {
-            Assert.Equal(0, lease.Send(Attach(), b.Descriptor));
-            Assert.Equal(0, Next(lease).Errno);
-            for (uint sequence = 0; sequence < 200; sequence++)
-            {
-                byte[] request = Request.PolicyId(XfrmMessage.GetPolicy, flags: Netlink.Request).Bytes();
-                BitConverter.GetBytes(sequence).CopyTo(request, 8);
-                Assert.Equal(0, a.Send(request));
-                var done = Next(lease);
-                Assert.Equal((ControlMessage.Done, sequence), (done.Type, done.Sequence));
-                byte[] buffer = new byte[4096];
-                Assert.Equal(UnixReceiveOutcome.Message, a.Receive(buffer).Outcome);
-            }
+            byte[] request = Request.PolicyId(XfrmMessage.GetPolicy, flags: Netlink.Request).Bytes();
+            BitConverter.GetBytes(sequence).CopyTo(request, 8);
+            Assert.Equal(0, a.Send(request));
+            var done = Next(lease);
+            Assert.Equal((ControlMessage.Done, sequence), (done.Type, done.Sequence));
+            byte[] buffer = new byte[4096];
+            Assert.Equal(UnixReceiveOutcome.Message, a.Receive(buffer).Outcome);
         }
     }
 
@@ -88,24 +76,18 @@ public sealed class ProtocolTests
     public void Done_TellsOfEachMessageHowItEnded_WhetherOrNotItIsAcknowledged()
     {
         using var server = new ServerHarness();
-        using var lease = UnixConnection.Connect(server.Path);
-        var (a, b) = UnixConnection.Pair(datagram: true);
-        using (a)
-        using (b)
-        {
-            Assert.Equal(0, lease.Send(Attach(), b.Descriptor));
-            Assert.Equal(0, Next(lease).Errno);
-            byte[] silent = Request.NewPolicy();
-            BitConverter.GetBytes(Netlink.Request).AsSpan(0, sizeof(ushort)).CopyTo(silent.AsSpan(6));
+        using var attached = new AttachedSocket(server);
+        var (lease, a, _) = attached;
+        byte[] silent = Request.NewPolicy();
+        BitConverter.GetBytes(Netlink.Request).AsSpan(0, sizeof(ushort)).CopyTo(silent.AsSpan(6));
 
-            Assert.Equal(0, a.Send([.. silent, .. silent, .. Request.PolicyId(XfrmMessage.DeletePolicy).Bytes(), .. Request.PolicyId(XfrmMessage.DeletePolicy).Bytes()]));
-            Assert.Equal([0, 0, LinuxError.Exists, 0, LinuxError.NoEntry], Outcomes(Next(lease)));
+        Assert.Equal(0, a.Send([.. silent, .. silent, .. Request.PolicyId(XfrmMessage.DeletePolicy).Bytes(), .. Request.PolicyId(XfrmMessage.DeletePolicy).Bytes()]));
+        Assert.Equal([0, 0, LinuxError.Exists, 0, LinuxError.NoEntry], Outcomes(Next(lease)));
 
-            // As many as a request can hold.
-            byte[] many = [.. Enumerable.Repeat(Request.Bare((XfrmMessage)Netlink.FirstType, flags: 0).Bytes(), 4096).SelectMany(message => message)];
-            Assert.Equal(0, a.Send(many));
-            Assert.Equal(new int[4097], Outcomes(Next(lease)));
-        }
+        // As many as a request can hold.
+        byte[] many = [.. Enumerable.Repeat(Request.Bare((XfrmMessage)Netlink.FirstType, flags: 0).Bytes(), 4096).SelectMany(message => message)];
+        Assert.Equal(0, a.Send(many));
+        Assert.Equal(new int[4097], Outcomes(Next(lease)));
 
         static int[] Outcomes(Parsed done)
         {
