@@ -82,7 +82,7 @@ public sealed class ReportTests : IDisposable
     {
         var comparison = new Comparison(Samples.Measured(), Samples.Measured());
         Assert.DoesNotContain(comparison.Changes, change => change.BeyondNoise);
-        Assert.All(comparison.Ratios, ratio => Assert.True(ratio.Agree && ratio.Predicted));
+        Assert.All(comparison.Ratios, ratio => Assert.True(ratio.Agree && ratio.Mutual));
     }
 
     [Fact]
@@ -93,7 +93,7 @@ public sealed class ReportTests : IDisposable
         Assert.Equal(("espalier:ipsec-mb", "one stream"), (change.Label, change.Metric));
         Assert.Equal(2, change.Ratio.Value, 6);
         Assert.Single(comparison.Ratios, ratio => !ratio.Agree);
-        Assert.Single(comparison.Ratios, ratio => !ratio.Predicted);
+        Assert.Single(comparison.Ratios, ratio => !ratio.Mutual);
     }
 
     // Turns of two runs have nothing in common: a subject of one file is not set against libipsec of another.
@@ -151,7 +151,7 @@ public sealed class ReportTests : IDisposable
             text =>
             {
                 Assert.Contains("95 % confidence interval", text, StringComparison.Ordinal);
-                Assert.Contains("95 % prediction interval", text, StringComparison.Ordinal);
+                Assert.Contains("95 % mutual interval", text, StringComparison.Ordinal);
             });
     }
 

@@ -19,7 +19,7 @@ public sealed class ResultFileTests : IDisposable
 
     [Theory]
     [InlineData("seed", "\"one\"")]
-    [InlineData("version", "3")]
+    [InlineData("version", "4")]
     [InlineData("ratios", "[{}]")]
     [InlineData("surplus", "1")]
     [InlineData("measurements", "[{}]")]
@@ -50,7 +50,7 @@ public sealed class ResultFileTests : IDisposable
         Assert.Equal("libipsec", (string)ratio["against"]!);
         Assert.Equal(8, (double)ratio["value"]!, 6);
         Assert.Equal(5, ratio["samples"]!.AsArray().Count);
-        Assert.All((string[])["confidence95", "prediction95"], name => Assert.Equal(2, ratio[name]!.AsArray().Count));
+        Assert.All((string[])["confidence95", "mutual95"], name => Assert.Equal(2, ratio[name]!.AsArray().Count));
         Assert.Empty(ResultFile.Read(path).Ratios); // computed anew from the samples
     }
 

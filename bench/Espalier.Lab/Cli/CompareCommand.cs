@@ -50,11 +50,11 @@ internal static class CompareCommand
             $"{changed.Length} of {comparison.Changes.Count} measurements changed beyond the noise; of {untold} there are too few samples (three are needed) to say.");
         if (comparison.Ratios.Count > 0)
         {
-            int single = comparison.Ratios.Sum(ratio => (ratio.FirstPredicts == true ? 1 : 0) + (ratio.SecondPredicts == true ? 1 : 0));
+            int single = comparison.Ratios.Sum(ratio => (ratio.FirstHolds == true ? 1 : 0) + (ratio.SecondHolds == true ? 1 : 0));
             Agreement(
-                comparison.Ratios, ratio => ratio.Predicted,
-                $"lie each within the other run's 95 % prediction interval; of the {2 * comparison.Ratios.Count} predictions {single} hold ({Percent(single, 2 * comparison.Ratios.Count)})",
-                ratio => $"{Predicted(ratio.First)} and {Predicted(ratio.Second)}{Missed(ratio)}");
+                comparison.Ratios, ratio => ratio.Mutual,
+                $"lie each within the other run's 95 % mutual interval; of the {2 * comparison.Ratios.Count} intervals {single} hold the other run's ratio ({Percent(single, 2 * comparison.Ratios.Count)})",
+                ratio => $"{Mutual(ratio.First)} and {Mutual(ratio.Second)}{Missed(ratio)}");
             Agreement(comparison.Ratios, ratio => ratio.Agree, "agree: the 95 % interval of their quotient holds 1", Confident);
             Agreement(comparison.Ratios, ratio => ratio.Within, "lie each within the other run's 95 % confidence interval, which is made to hold the true ratio, not another run's", Confident);
         }
@@ -72,7 +72,7 @@ internal static class CompareCommand
         }
     }
 
-    private static string Missed(RatioPair ratio) => (ratio.FirstPredicts, ratio.SecondPredicts) switch
+    private static string Missed(RatioPair ratio) => (ratio.FirstHolds, ratio.SecondHolds) switch
     {
         (false, true) => "; B is outside A's",
         (true, false) => "; A is outside B's",
@@ -83,7 +83,7 @@ internal static class CompareCommand
 
     private static string Confident(RatioPair ratio) => $"{With(ratio.First, ratio.First.Low, ratio.First.High)} and {With(ratio.Second, ratio.Second.Low, ratio.Second.High)}";
 
-    private static string Predicted(Estimate ratio) => With(ratio, ratio.Prediction?.Low, ratio.Prediction?.High);
+    private static string Mutual(Estimate ratio) => With(ratio, ratio.Mutual?.Low, ratio.Mutual?.High);
 
     private static string With(Estimate ratio, double? low, double? high) => $"{ResultTables.Number(ratio.Value)} [{ResultTables.Interval(low, high)}]";
 }

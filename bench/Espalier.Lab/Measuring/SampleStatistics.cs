@@ -3,8 +3,8 @@ namespace Espalier.Lab.Measuring;
 /// <summary>A value with the interval that holds the true one with 95 % probability; no interval where there were fewer than three samples.</summary>
 internal sealed record Estimate(double Value, double? Low, double? High, int Samples)
 {
-    /// <summary>Where the same median of a repeated run of the same length is expected, with 95 % probability; null where that is not known.</summary>
-    public PredictionInterval? Prediction { get; init; }
+    /// <summary>By what this ratio and that of another run are judged; null where that is not known.</summary>
+    public MutualInterval? Mutual { get; init; }
 
     /// <summary>True if <paramref name="value"/> is inside the interval, or nothing can be said.</summary>
     public bool Covers(double value) => Low is null || High is null || (value >= Low && value <= High);
@@ -61,9 +61,7 @@ internal static class SampleStatistics
     }
 
     /// <summary>Median of the samples, with its interval.</summary>
-    public static Estimate MedianOf(IReadOnlyList<double> samples, int seed) => ConfidenceOf(samples, seed) with { Prediction = PredictionInterval.Of(samples) };
-
-    private static Estimate ConfidenceOf(IReadOnlyList<double> samples, int seed)
+    public static Estimate MedianOf(IReadOnlyList<double> samples, int seed)
     {
         double value = Median([.. samples]);
         if (samples.Count < FewestForInterval)

@@ -1,21 +1,31 @@
 namespace Espalier.Lab.Measuring;
 
-/// <summary>Student's t: how many standard errors reach to either side of a mean for a probability of 95 %.</summary>
+/// <summary>Student's t: how many standard errors reach to either side of a mean for a probability.</summary>
 internal static class StudentT
 {
-    private const double Normal = 1.959964;
-    private static readonly double[] _table = [double.NaN, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306];
+    private const int Steps = 2048;
 
-    /// <summary>Of a table to eight degrees of freedom; of more by the expansion of Cornish and Fisher, which is right to three digits there.</summary>
-    public static double Quantile(int freedom)
+    /// <summary>
+    /// With t = √freedom·tan(angle) the density is that of cos(angle)^(freedom - 1) from 0 to a right angle, which is summed by trapezoids: right to four digits,
+    /// also of degrees of freedom between two whole numbers, of which there must be at least one.
+    /// </summary>
+    public static double Quantile(double freedom, double probability = 0.95)
     {
-        if (freedom < _table.Length)
+        ArgumentOutOfRangeException.ThrowIfLessThan(freedom, 1);
+        const double step = Math.PI / 2 / Steps;
+        Span<double> sums = stackalloc double[Steps + 1];
+        double before = 1;
+        for (int i = 1; i <= Steps; i++)
         {
-            return _table[freedom];
+            double density = Math.Pow(Math.Cos(i * step), freedom - 1);
+            sums[i] = sums[i - 1] + before + density;
+            before = density;
         }
 
-        const double z = Normal, z2 = z * z;
-        double n = freedom;
-        return z * (1 + ((z2 + 1) / (4 * n)) + (((((5 * z2) + 16) * z2) + 3) / (96 * n * n)) + (((((((3 * z2) + 19) * z2) + 17) * z2) - 15) / (384 * n * n * n)));
+        double wanted = probability * sums[Steps];
+        int at = sums.BinarySearch(wanted);
+        at = at >= 0 ? at : ~at;
+        double angle = (at - ((sums[at] - wanted) / (sums[at] - sums[at - 1]))) * step;
+        return Math.Sqrt(freedom) * Math.Tan(angle);
     }
 }

@@ -24,14 +24,14 @@ internal sealed record RatioPair(string Experiment, string Label, string Metric,
     /// </summary>
     public bool Within => First.Covers(Second.Value) && Second.Covers(First.Value);
 
-    /// <summary>True if the second run's ratio lies where the first run's samples expect it; null if they are too few.</summary>
-    public bool? FirstPredicts => First.Prediction?.Holds(Second.Value);
+    /// <summary>True if the second run's ratio lies in the first run's mutual interval; null if that has none. Of runs that differ by chance alone 97.5 % do.</summary>
+    public bool? FirstHolds => First.Mutual?.Holds(Second.Value);
 
     /// <summary>The other way round.</summary>
-    public bool? SecondPredicts => Second.Prediction?.Holds(First.Value);
+    public bool? SecondHolds => Second.Mutual?.Holds(First.Value);
 
-    /// <summary>True if each run's ratio lies in the other's 95 % prediction interval. Of runs that differ by chance alone 91 to 94 % do, as each of the two may miss.</summary>
-    public bool Predicted => FirstPredicts == true && SecondPredicts == true;
+    /// <summary>True if each run's ratio lies in the other's mutual interval. Of runs that differ by chance alone 95 % do.</summary>
+    public bool Mutual => FirstHolds == true && SecondHolds == true;
 }
 
 /// <summary>What two runs of the same experiments say of each other.</summary>
@@ -56,14 +56,13 @@ internal sealed class Comparison
             }
         }
 
-        foreach (var a in first.Measurements.Where(m => m.Axis is null && m.Subject != Ratio.Reference))
+        var others = Ratio.Estimates(second).ToDictionary(one => Key(one.Of));
+        foreach (var (of, one, estimate) in Ratio.Estimates(first))
         {
-            if (second.Find(a.Experiment, a.Subject, a.Variant, a.Metric) is { } b && Ratio.Paired(first, a) is { Length: > 0 } one && Ratio.Paired(second, b) is { Length: > 0 } two)
+            if (others.TryGetValue(Key(of), out var other))
             {
-                var pair = new RatioPair(
-                    a.Experiment, a.Label, a.Metric, SampleStatistics.MedianOf(one, first.Seed), SampleStatistics.MedianOf(two, second.Seed),
-                    SampleStatistics.UnpairedRatio(two, one, first.Seed));
-                bool hasIntervals = pair is { First: { Low: not null, Prediction: not null }, Second: { Low: not null, Prediction: not null }, Quotient.Low: not null };
+                var pair = new RatioPair(of.Experiment, of.Label, of.Metric, estimate, other.Estimate, SampleStatistics.UnpairedRatio(other.Samples, one, first.Seed));
+                bool hasIntervals = pair is { First: { Low: not null, Mutual: not null }, Second: { Low: not null, Mutual: not null }, Quotient.Low: not null };
                 (hasIntervals ? Ratios : RatiosWithoutInterval).Add(pair);
             }
         }
@@ -77,6 +76,8 @@ internal sealed class Comparison
 
     /// <summary>Those of which there are too few samples for one.</summary>
     public List<RatioPair> RatiosWithoutInterval { get; } = [];
+
+    private static (string, string, string) Key(Measurement m) => (m.Experiment, m.Label, m.Metric);
 
     private static double[] Finite(Measurement m) => [.. m.Present.Where(double.IsFinite)];
 }

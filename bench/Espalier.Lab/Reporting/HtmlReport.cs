@@ -118,13 +118,12 @@ internal static class HtmlReport
             return;
         }
 
-        page.Append("<section id=\"goals\"><h2>Espalier's goals</h2><div class=\"wide\"><table><caption>Medians of paired ratios with 95 % confidence and prediction intervals</caption><thead><tr>");
-        page.AppendJoin("", ((string[])["measure", "engine", "against", "ratio", "confidence", "prediction", "goal", ""]).Select(head => $"<th scope=\"col\">{head}</th>")).Append("</tr></thead><tbody>");
+        page.Append("<section id=\"goals\"><h2>Espalier's goals</h2><div class=\"wide\"><table><caption>Medians of paired ratios with 95 % confidence intervals</caption><thead><tr>");
+        page.AppendJoin("", ((string[])["measure", "engine", "against", "ratio", "confidence", "goal", ""]).Select(head => $"<th scope=\"col\">{head}</th>")).Append("</tr></thead><tbody>");
         foreach (var row in rows)
         {
             string interval = row.Ratio is { Low: { } low, High: { } high } ? $"{ResultTables.Number(low)} … {ResultTables.Number(high)}" : "too few samples";
-            string predicted = ResultTables.Interval(row.Ratio.Prediction?.Low, row.Ratio.Prediction?.High, " … ");
-            page.Append($"<tr><th scope=\"row\">{Svg.Text(row.Measure)}</th><td>{Svg.Text(row.Variant)}</td><td>{row.Against}</td><td>{ResultTables.Number(row.Ratio.Value)}</td><td>{interval}</td><td>{predicted}</td>");
+            page.Append($"<tr><th scope=\"row\">{Svg.Text(row.Measure)}</th><td>{Svg.Text(row.Variant)}</td><td>{row.Against}</td><td>{ResultTables.Number(row.Ratio.Value)}</td><td>{interval}</td>");
             page.Append($"<td>{(row.AtLeast ? "≥" : "≤")} {ResultTables.Number(row.Goal)}</td><td class=\"{(row.Holds ? "yes\">holds" : "no\">does not hold")}</td></tr>");
         }
 

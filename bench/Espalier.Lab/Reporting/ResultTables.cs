@@ -65,21 +65,21 @@ internal static class ResultTables
 
     /// <summary>What the two intervals of a ratio mean.</summary>
     public const string AboutRatios =
-        "Medians of ratios paired by alternation. The confidence interval holds the true ratio, and the prediction interval the ratio of a repeated run of the same length, each with a probability of 95 %.";
+        "Medians of ratios paired by alternation. The confidence interval holds the true ratio with a probability of 95 %. The mutual interval is for two runs: of two of the same length each one's ratio lies in the other's with a probability of 95 %.";
 
     /// <summary>Heads of <see cref="RatioRow"/>.</summary>
-    public static string[] RatioHead { get; } = ["measure", "subject", "ratio", "95 % confidence interval", "95 % prediction interval", "samples"];
+    public static string[] RatioHead { get; } = ["measure", "subject", "ratio", "95 % confidence interval", "95 % mutual interval", "samples"];
 
     /// <summary>The ratios of which there are samples enough, those of a measure one after the other.</summary>
     public static IEnumerable<Ratio> RatiosWithIntervals(ResultFile results) => Ratio.Of(results)
-        .Where(ratio => (ratio.Confidence95 ?? ratio.Prediction95) is not null)
+        .Where(ratio => (ratio.Confidence95 ?? ratio.Mutual95) is not null)
         .GroupBy(ratio => (ratio.Experiment, ratio.Metric)).SelectMany(measure => measure.OrderBy(ratio => results.Subjects.IndexOf(ratio.Label)));
 
     /// <summary>A ratio in words.</summary>
     public static string[] RatioRow(Ratio r) =>
     [
         r.Metric, r.Label, Number(r.Value), Interval(r.Confidence95?[0], r.Confidence95?[1], " … "),
-        Interval(r.Prediction95?[0], r.Prediction95?[1], " … "), Number(r.Samples.Length, Count),
+        Interval(r.Mutual95?[0], r.Mutual95?[1], " … "), Number(r.Samples.Length, Count),
     ];
 
     private static Table Measured(ResultFile results, string experiment, Measurement[] measurements)

@@ -4,11 +4,12 @@ using Espalier.Lab.Measuring;
 namespace Espalier.Lab.Results;
 
 /// <summary>
-/// A quantity of a subject over that of another in the same run: the median of the ratios paired by alternation, the interval that holds the true one, and
-/// the interval in which that of a repeated run of the same length is expected, both with 95 % probability; null where there are too few samples.
+/// A quantity of a subject over that of another in the same run: the median of the ratios paired by alternation, the interval that holds the true one with
+/// 95 % probability, and the one by which two runs of the same length judge each other: each one's ratio lies in the other's with 95 % probability. Null
+/// where there are too few samples.
 /// </summary>
 internal sealed record Ratio(
-    string Experiment, string Subject, string Variant, string Metric, string Against, double Value, double[] Samples, double[]? Confidence95, double[]? Prediction95)
+    string Experiment, string Subject, string Variant, string Metric, string Against, double Value, double[] Samples, double[]? Confidence95, double[]? Mutual95)
 {
     /// <summary>The subject that ratios are against.</summary>
     public const string Reference = "libipsec";
@@ -18,19 +19,21 @@ internal sealed record Ratio(
     public string Label => Variant.Length == 0 ? Subject : $"{Subject}:{Variant}";
 
     /// <summary>All ratios to the reference that a file's samples give.</summary>
-    public static IEnumerable<Ratio> Of(ResultFile file)
+    public static IEnumerable<Ratio> Of(ResultFile file) => Estimates(file).Select(one => new Ratio(
+        one.Of.Experiment, one.Of.Subject, one.Of.Variant, one.Of.Metric, Reference, one.Estimate.Value, one.Samples,
+        one.Estimate is { Low: { } low, High: { } high } ? [low, high] : null,
+        one.Estimate.Mutual is { } mutual ? [mutual.Low, mutual.High] : null));
+
+    /// <summary>The same with what they are of. How far samples spread is estimated of all ratios of an experiment of a run together.</summary>
+    public static IReadOnlyList<(Measurement Of, double[] Samples, Estimate Estimate)> Estimates(ResultFile file)
     {
-        foreach (var m in file.Measurements.Where(m => m.Axis is null && m.Subject != Reference))
+        (Measurement Of, double[] Samples)[] measured =
+            [.. file.Measurements.Where(m => m.Axis is null && m.Subject != Reference).Select(m => (m, Paired(file, m))).Where(one => one.Item2.Length > 0)];
+        var priors = measured.GroupBy(one => (one.Of.Run, one.Of.Experiment)).ToDictionary(group => group.Key, group => VariancePrior.Of(group.Select(one => one.Samples)));
+        return [.. measured.Select(one => (one.Of, one.Samples, SampleStatistics.MedianOf(one.Samples, file.Seed) with
         {
-            if (Paired(file, m) is { Length: > 0 } samples)
-            {
-                var estimate = SampleStatistics.MedianOf(samples, file.Seed);
-                yield return new Ratio(
-                    m.Experiment, m.Subject, m.Variant, m.Metric, Reference, estimate.Value, samples,
-                    estimate is { Low: { } low, High: { } high } ? [low, high] : null,
-                    estimate.Prediction is { } prediction ? [prediction.Low, prediction.High] : null);
-            }
-        }
+            Mutual = MutualInterval.Of(one.Samples, priors[(one.Of.Run, one.Of.Experiment)]),
+        }))];
     }
 
     /// <summary>A turn of the subject over the reference's turn in the same alternation.</summary>

@@ -44,7 +44,7 @@ internal sealed record MissingSubject(string Subject, string Message);
 internal sealed class ResultFile
 {
     /// <summary>Version of the file's format.</summary>
-    public const int CurrentVersion = 2;
+    public const int CurrentVersion = 3;
 
     /// <summary>The oldest version that is still read; what it lacks is computed from its samples.</summary>
     private const int OldestVersion = 1;
