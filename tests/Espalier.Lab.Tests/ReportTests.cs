@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using System.Xml.Linq;
 using Espalier.Lab.Reporting;
 using Espalier.Lab.Results;
@@ -189,6 +190,33 @@ public sealed class ReportTests : IDisposable
 
     [Fact]
     public void Name_UnitThatTheMetricEndsWith_IsSaidOnce() => Assert.Equal("idle, collections", ResultTables.Name("idle, collections", "collections"));
+
+    // Which load was when is in the picture; a file from before that was noted has a picture without.
+    [Fact]
+    public void Memory_PhasesNoted_AreNamedInThePicture()
+    {
+        const string title = "Resident memory over time: idle, TCP, two floods, afterwards", phase = ">UDP flood, 1300 B</text>";
+        var file = Samples.Measured();
+        string Picture() => Sections.Build(file).SelectMany(section => section.Figures).Single(figure => figure.Title == title).Svg;
+        Assert.DoesNotContain(phase, Picture(), StringComparison.Ordinal);
+        file.Find("memory", "libipsec", "", "over time")!.Parameters["phases"] = new JsonArray(
+            new JsonObject { ["name"] = "idle", ["from"] = 0.0 }, new JsonObject { ["name"] = "UDP flood, 1300 B", ["from"] = 1.5 });
+        Assert.Contains(phase, Picture(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Verdict_Lockup_SaysTheCapOfItsMemory()
+    {
+        var file = Samples.Empty();
+        Samples.Add(file, "lockup", "libipsec", "", "flood, delay 99 %", "µs", 0, 2300);
+        Samples.Add(file, "lockup", "libipsec", "", "flood, program start", "ms", 0, 1.7);
+        Assert.EndsWith("a program started in 1.70 ms.", Verdicts.Lockup(file).Text, StringComparison.Ordinal);
+        file.Add("memory", "libipsec", "", "idle, peak", "MB", 0, 10, new JsonObject { ["limitBytes"] = 1L << 32 });
+        Assert.EndsWith(" libipsec did not reach the cap of its memory, 4 GiB.", Verdicts.Lockup(file).Text, StringComparison.Ordinal);
+        file.Add("lockup", "libipsec", "", "flood, free memory lost", "MB", 0, 900, new JsonObject { ["limitBytes"] = 3L << 29 });
+        file.Failures.Add(new Failure("lockup", "libipsec", "", 0, "stopped at 1.6 GB of resident memory"));
+        Assert.EndsWith(" libipsec was stopped at 1.5 GiB of memory, the cap.", Verdicts.Lockup(file).Text, StringComparison.Ordinal);
+    }
 
     [Fact]
     public void LineChart_TicksAroundZero_HaveNoMinusZero()

@@ -19,7 +19,9 @@ public sealed class TcpAndMemoryRunTests : RunTest
         Present(results, "latency", "espalier", "idle, 99 %");
         Assert.Equal(1000, (int)Present(results, "latency", "espalier", "idle, 99 %").Parameters["probes"]!);
         Assert.True(Present(results, "memory", "espalier", "idle, peak").Value > 1);
-        Present(results, "memory", "espalier", "over time");
+        Assert.Equal(
+            ["idle", "TCP", "UDP flood, 64 B", "UDP flood, 1300 B", "afterwards"],
+            Present(results, "memory", "espalier", "over time").Parameters["phases"]!.AsArray().Select(phase => (string)phase!["name"]!));
         Present(results, "scale", "espalier", "10 SAs, TCP one stream");
         Assert.NotNull(Present(results, "tcp", "espalier", "one stream").Parameters["receiveBuffers"]);
     }

@@ -48,7 +48,7 @@ internal sealed class LockupExperiment : Experiment
         await flood.ConfigureAwait(false);
         var felt = await watch.ConfigureAwait(false);
         Record(trial, "flood", felt);
-        trial.Record("flood, free memory lost", "MB", Math.Max(0, free[0] - free.Min()) / 1e6);
+        trial.Record("flood, free memory lost", "MB", Math.Max(0, free[0] - free.Min()) / 1e6, ("stoppedAtLimit", memory.StoppedAtLimit), ("limitBytes", ResidentMemory.Limit));
         trial.Record("flood, allocations that stalled", "1", Stalls() - stalls);
         if (PressureMicroseconds() is { } now)
         {

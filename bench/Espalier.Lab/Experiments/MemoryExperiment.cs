@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using Espalier.Lab.Measuring;
 using Espalier.Lab.Results;
 using Espalier.Lab.Subjects;
@@ -42,12 +43,14 @@ internal sealed class MemoryExperiment : Experiment
             ("afterwards", () => Task.Delay(TimeSpan.FromSeconds(Pause), cancellation)),
         ];
         double idle = 0;
+        var phases = new JsonArray();
         long? collections = await CollectionsAsync(trial, cancellation).ConfigureAwait(false);
         foreach (var (name, load) in loads)
         {
-            int before = memory.Samples.Bytes.Length;
+            var (soFar, _) = memory.Samples;
+            phases.Add(new JsonObject { ["name"] = name, ["from"] = soFar.LastOrDefault() });
             await load().ConfigureAwait(false);
-            double peak = memory.Samples.Bytes[before..].DefaultIfEmpty(0).Max();
+            double peak = memory.Samples.Bytes[soFar.Length..].DefaultIfEmpty(0).Max();
             idle = name == "idle" ? peak : idle;
             trial.Record($"{name}, peak", "MB", peak / 1e6, ("stoppedAtLimit", memory.StoppedAtLimit), ("limitBytes", ResidentMemory.Limit));
             if (name != "idle" && idle > 0)
@@ -72,7 +75,7 @@ internal sealed class MemoryExperiment : Experiment
         }
 
         var (times, bytes) = memory.Samples;
-        trial.RecordSeries("over time", "MB", new Axis("time", "s", times), [.. bytes.Select(b => b / 1e6)]);
+        trial.RecordSeries("over time", "MB", new Axis("time", "s", times), [.. bytes.Select(b => b / 1e6)], ("phases", phases));
     }
 
     /// <summary>Garbage collections of both daemons so far, of all generations; null where a daemon does not say.</summary>

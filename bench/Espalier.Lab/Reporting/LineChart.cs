@@ -6,10 +6,18 @@ namespace Espalier.Lab.Reporting;
 /// <summary>One line; Mark is an x where something happened, written beside.</summary>
 internal sealed record Line(string Label, double[] X, double[] Y, double? Mark = null, string MarkText = "");
 
+/// <summary>What goes on from an x on, until the next one.</summary>
+internal sealed record Phase(string Name, double From);
+
 /// <summary>Lines over a common axis.</summary>
 internal sealed class LineChart(string title, string xName, string yName, IReadOnlyList<Line> lines, bool logX, bool logY)
 {
-    private const int Width = Svg.Width, Height = 300, Left = 56, Right = 16, Top = 10, Bottom = 44, LegendRow = 22, LegendColumn = 190;
+    private const int Width = Svg.Width, Height = 300, Left = 56, Right = 16, Margin = 10, Bottom = 44, LegendRow = 22, LegendColumn = 190, PhaseRow = 18;
+
+    /// <summary>Named above the lines, and divided from each other.</summary>
+    public IReadOnlyList<Phase> Phases { get; init; } = [];
+
+    private int Top => Phases.Count > 0 ? Margin + PhaseRow : Margin;
 
     /// <summary>Draws it.</summary>
     public string Draw()
@@ -31,6 +39,11 @@ internal sealed class LineChart(string title, string xName, string yName, IReadO
         }
 
         svg.Append(CultureInfo.InvariantCulture, $"""<text class="soft" x="{Width - Right}" y="{Height - 8}" text-anchor="end">{Svg.Text(xName)}</text><text class="soft" x="{Left + 4}" y="{Top + 12}">{Svg.Text(yName)}</text>""");
+        foreach (var phase in Phases)
+        {
+            svg.Append(CultureInfo.InvariantCulture, $"""<path class="grid" d="M{Svg.At(X(phase.From))} {Margin}V{Height - Bottom}"/><text class="soft" x="{Svg.At(X(phase.From) + 4)}" y="{Margin + 12}">{Svg.Text(phase.Name)}</text>""");
+        }
+
         for (int i = 0; i < lines.Count; i++)
         {
             Draw(svg, lines[i], X, Y);

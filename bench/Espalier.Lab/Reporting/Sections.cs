@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using Espalier.Lab.Measuring;
 using Espalier.Lab.Results;
 
@@ -79,8 +80,13 @@ internal static class Sections
     {
         Line[] lines = [.. f.Measurements.Where(m => m.Experiment == experiment && m.Metric == metric && m.Axis is not null)
             .Select(m => new Line(m.Label, m.Axis!.Values, [.. m.Samples.Select(v => (fallen ? m.Samples[0] - v : v) ?? double.NaN)]))];
-        return lines.Length == 0 ? null : new Figure(title, new LineChart(title, x, y, lines, logX, logY).Draw());
+        return lines.Length == 0 ? null : new Figure(title, new LineChart(title, x, y, lines, logX, logY) { Phases = Phases(f, experiment, metric) }.Draw());
     }
+
+    // Those of libipsec, if it was measured: the others' begin a tenth of a second sooner or later.
+    private static Phase[] Phases(ResultFile f, string experiment, string metric) =>
+        [.. f.Measurements.Where(m => m.Experiment == experiment && m.Metric == metric).OrderBy(m => m.Subject == Ratio.Reference ? 0 : 1)
+            .Select(m => m.Parameters["phases"]).OfType<JsonArray>().FirstOrDefault()?.Select(phase => new Phase((string)phase!["name"]!, (double)phase["from"]!)) ?? []];
 
     private static bool IsAfterwards(string metric) =>
         metric.EndsWith("control answers", StringComparison.Ordinal) || metric.EndsWith("works again after", StringComparison.Ordinal);

@@ -69,7 +69,7 @@ internal static class Verdicts
         string memory = Value(f, Theirs, "lockup", "flood, free memory lost") is { } lost ? $"; {Number(lost)} MB of free memory went" : "";
         string keys = Value(f, Theirs, "lockup", "flood, key round trip 99 %") is { } key ? $", a key pressed came back within {Number(key / 1000)} ms in 99 % of cases" : "";
         string others = Value(f, "direct", "lockup", "flood, delay 99 %") is { } none ? $" (without a tunnel {Number(none / 1000)} ms)" : "";
-        string text = $"A thread was woken at most {Number(delay / 1000)} ms late in 99 % of cases{others}, a program started in {Number(start)} ms{keys}{memory}.";
+        string text = $"A thread was woken at most {Number(delay / 1000)} ms late in 99 % of cases{others}, a program started in {Number(start)} ms{keys}{memory}.{Cap(f)}";
         return new(delay > locked || start > 1000 ? "holds" : "does not hold within the cap", text);
     }
 
@@ -130,6 +130,23 @@ internal static class Verdicts
 
     private static double Copies(ResultFile f, string subject) =>
         (Value(f, subject, "buffering", "outbound, copies by the C library") ?? 0) + (Value(f, subject, "buffering", "outbound, copies in managed code") ?? 0);
+
+    // What the lab lets it take; a file from before lockup noted that has it of the memory experiment of the same run.
+    private static string Cap(ResultFile f)
+    {
+        int? run = f.Measurements.Find(m => m.Subject == Theirs && m.Experiment == "lockup")?.Run;
+        var limits = f.Measurements.Where(m => m.Subject == Theirs && m.Run == run && m.Experiment is "lockup" or "memory").OrderBy(m => m.Experiment, StringComparer.Ordinal)
+            .Select(m => (long?)m.Parameters["limitBytes"]).OfType<long>().ToArray();
+        bool stopped = f.Failures.Exists(failure => failure.Subject == Theirs && failure.Experiment == "lockup" && failure.Message.StartsWith("stopped at", StringComparison.Ordinal));
+        string cap = limits.Length == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $"{limits[0] / (double)(1L << 30):0.##} GiB");
+        return (cap, stopped) switch
+        {
+            ("", false) => "",
+            ("", true) => " libipsec was stopped at the cap of its memory.",
+            (_, true) => $" libipsec was stopped at {cap} of memory, the cap.",
+            _ => $" libipsec did not reach the cap of its memory, {cap}.",
+        };
+    }
 
     // Counted once, whatever the variant.
     private static double Sum(ResultFile f, string subject, string begin) =>
