@@ -1,4 +1,3 @@
-using System.Globalization;
 using Espalier.Crypto;
 using Espalier.Ipsec.Algorithms.Engines;
 using Espalier.Wire.Addresses;
@@ -9,18 +8,15 @@ namespace Espalier.Benchmarks;
 /// <summary>What all benchmarks work on: sizes of inner IP packets in bytes, and the crypto engines that are there.</summary>
 internal static class Workload
 {
-    /// <summary>Packets an operation: a whole number of rounds of <see cref="Imix"/>.</summary>
+    /// <summary>Packets an operation: a whole number of rounds of <see cref="PacketSize.Imix"/>.</summary>
     internal const int Packets = 60;
-
-    /// <summary>Seven of 64 bytes, four of 576 and one of 1,400: the simple IMIX, its largest packet made to fit a tunnel.</summary>
-    internal const string Imix = "IMIX";
 
     private static readonly int[] s_mix = [64, 576, 64, 64, 576, 64, 1_400, 64, 576, 64, 576, 64];
 
     /// <summary>Set before BenchmarkDotNet looks at the benchmarks: one size each.</summary>
     internal static bool IsGate { get; set; }
 
-    internal static IEnumerable<string> Sizes => IsGate ? ["1400"] : ["64", "576", "1400", "9000", Imix];
+    internal static IEnumerable<PacketSize> Sizes => IsGate ? [new(1_400)] : [new(64), new(576), new(1_400), new(9_000), PacketSize.Imix];
 
     internal static IEnumerable<string> Engines => CryptoEngines.Survey().Where(found => found.Engine is not null).Select(found => found.Name);
 
@@ -28,12 +24,12 @@ internal static class Workload
         ? choice.Engine : throw new ArgumentException($"no such crypto engine here: {name}", nameof(name));
 
     /// <summary><see cref="Packets"/> UDP packets of IPv4 from 10.1.0.1 to 10.2.0.1, of a size of <see cref="Sizes"/>.</summary>
-    internal static byte[][] Create(string size) =>
+    internal static byte[][] Create(PacketSize size) =>
         [.. Lengths(size, Packets).Select(Packet)];
 
     /// <summary>Lengths of so many packets of a size of <see cref="Sizes"/>, in order.</summary>
-    internal static IEnumerable<int> Lengths(string size, int packets) =>
-        Enumerable.Range(0, packets).Select(i => size == Imix ? s_mix[i % s_mix.Length] : int.Parse(size, CultureInfo.InvariantCulture));
+    internal static IEnumerable<int> Lengths(PacketSize size, int packets) =>
+        Enumerable.Range(0, packets).Select(i => size == PacketSize.Imix ? s_mix[i % s_mix.Length] : size.Bytes);
 
     private static byte[] Packet(int length)
     {

@@ -8,12 +8,12 @@ public sealed class DesignTests
 {
     private const int Patience = 10_000;
 
-    public static TheoryData<bool, bool, string> Pairs =>
-        new MatrixTheoryData<bool, bool, string>([true, false], [true, false], ["64", "1400", "9000", Workload.Imix]);
+    public static TheoryData<bool, bool, PacketSize> Pairs =>
+        new MatrixTheoryData<bool, bool, PacketSize>([true, false], [true, false], [new(64), new(1_400), new(9_000), PacketSize.Imix]);
 
     [Theory]
     [MemberData(nameof(Pairs))]
-    public void Designs_EitherWay_DeliverEachPacketUnchanged(bool pooledLeft, bool pooledRight, string size)
+    public void Designs_EitherWay_DeliverEachPacketUnchanged(bool pooledLeft, bool pooledRight, PacketSize size)
     {
         var (leftPlace, rightPlace) = HostPlace.CreatePair();
         using var left = Create(pooledLeft, leftPlace);
@@ -72,7 +72,7 @@ public sealed class DesignTests
     private static byte[] Seal(HostPlace leftPlace, HostPlace rightPlace)
     {
         using var left = new PooledHost(leftPlace, CryptoEngine.System);
-        Assert.True(left.Tunnel.Inject(Workload.Create("64")[0]));
+        Assert.True(left.Tunnel.Inject(Workload.Create(new PacketSize(64))[0]));
         left.RunOutbound();
         var batch = new Io.Batches.PacketBatch(1, 2_048, 0);
         Assert.Equal(1, rightPlace.Socket.Receive(batch));

@@ -18,11 +18,11 @@ public class TransformBenchmarks
     public string Transform { get; set; } = "";
 
     [ParamsSource(nameof(Sizes))]
-    public string Size { get; set; } = "";
+    public PacketSize Size { get; set; }
 
     public static IEnumerable<string> Transforms => Suites.Names;
 
-    public static IEnumerable<string> Sizes => Workload.Sizes;
+    public static IEnumerable<PacketSize> Sizes => Workload.Sizes;
 
     [GlobalSetup]
     public void Setup()

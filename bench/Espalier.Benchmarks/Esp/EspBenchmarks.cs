@@ -13,11 +13,11 @@ public class EspBenchmarks
     public string Engine { get; set; } = "";
 
     [ParamsSource(nameof(Sizes))]
-    public string Size { get; set; } = "";
+    public PacketSize Size { get; set; }
 
     public static IEnumerable<string> Engines => Workload.Engines;
 
-    public static IEnumerable<string> Sizes => Workload.Sizes;
+    public static IEnumerable<PacketSize> Sizes => Workload.Sizes;
 
     [GlobalSetup]
     public void Setup() => _scenario = new EspScenario(Workload.Engine(Engine), Size);

@@ -30,7 +30,7 @@ internal sealed class EspScenario : IDisposable
     private readonly byte[] _nonce = new byte[12];
     private ulong _nonceCounter;
 
-    internal EspScenario(CryptoEngine engine, string size)
+    internal EspScenario(CryptoEngine engine, PacketSize size)
     {
         _lengths = [.. Workload.Lengths(size, Workload.Packets)];
         _slot = Headroom + _lengths.Max() + Tailroom;

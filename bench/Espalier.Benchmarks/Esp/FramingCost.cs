@@ -11,7 +11,7 @@ namespace Espalier.Benchmarks.Esp;
 internal static class FramingCost
 {
     private const int Warmup = 50;
-    private static readonly string[] s_sizes = ["64", "1400"];
+    private static readonly PacketSize[] s_sizes = [new(64), new(1_400)];
 
     internal static void Run(int rounds, TextWriter output)
     {
@@ -67,7 +67,7 @@ internal static class FramingCost
         return sorted[(int)(quantile * (sorted.Length - 1))];
     }
 
-    private sealed record Subject(string Engine, string Size, string Kind, Action Bare, Action Whole)
+    private sealed record Subject(string Engine, PacketSize Size, string Kind, Action Bare, Action Whole)
     {
         public List<double> BareTimes { get; } = [];
 

@@ -11,9 +11,9 @@ public class ChecksumBenchmarks
     private byte[][] _packets = [];
 
     [ParamsSource(nameof(Sizes))]
-    public string Size { get; set; } = "";
+    public PacketSize Size { get; set; }
 
-    public static IEnumerable<string> Sizes => Workload.Sizes;
+    public static IEnumerable<PacketSize> Sizes => Workload.Sizes;
 
     [GlobalSetup]
     public void Setup() => _packets = Workload.Create(Size);

@@ -31,14 +31,14 @@ public class OffloadBenchmarks
 
     /// <summary>Of a segment, bytes.</summary>
     [ParamsSource(nameof(Sizes))]
-    public string Size { get; set; } = "";
+    public PacketSize Size { get; set; }
 
-    public static IEnumerable<string> Sizes => Workload.Sizes;
+    public static IEnumerable<PacketSize> Sizes => Workload.Sizes;
 
     [GlobalSetup]
     public void Setup()
     {
-        int[] lengths = [.. Workload.Lengths(Size, Size == Workload.Imix ? Mixed : Equal)];
+        int[] lengths = [.. Workload.Lengths(Size, Size == PacketSize.Imix ? Mixed : Equal)];
         _rounds = Segments / lengths.Length;
         int slot = 0;
         var slots = new Dictionary<int, int>();

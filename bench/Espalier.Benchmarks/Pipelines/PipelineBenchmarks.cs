@@ -14,11 +14,11 @@ public abstract class PipelineBenchmarks
     public string Engine { get; set; } = "";
 
     [ParamsSource(nameof(Sizes))]
-    public string Size { get; set; } = "";
+    public PacketSize Size { get; set; }
 
     public static IEnumerable<string> Engines => Workload.Engines;
 
-    public static IEnumerable<string> Sizes => Workload.Sizes;
+    public static IEnumerable<PacketSize> Sizes => Workload.Sizes;
 
     private protected PipelineRun Run { get; private set; } = null!;
 
