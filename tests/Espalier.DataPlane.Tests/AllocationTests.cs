@@ -151,7 +151,7 @@ public sealed class AllocationTests
     /// <summary>Batches of one packet from Left's TUN to Right's.</summary>
     private sealed class Loop(Pair pair, byte[] packet) : IDisposable
     {
-        private readonly MemoryOuterSocket _socket = pair.RightSocket;
+        private readonly TestOuterSocket _socket = pair.RightSocket;
         private readonly PacketBatch _outbound = pair.Left.Pool.Get();
         private readonly PacketBatch _inbound = pair.Right.Pool.Get();
 

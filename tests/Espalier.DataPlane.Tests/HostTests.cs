@@ -1,53 +1,25 @@
-using System.Diagnostics;
 using Espalier.DataPlane.Counters;
 using Espalier.DataPlane.Sockets;
 using Espalier.DataPlane.Tests.Harness;
 using Espalier.Io;
 using Espalier.Io.Batches;
-using Espalier.Io.InMemory;
 using Espalier.Ipsec;
 using Espalier.Ipsec.Sad;
-using Espalier.Ipsec.Spd;
 using Espalier.Wire.Addresses;
+using static Espalier.DataPlane.Tests.Harness.RunningPair;
 
 namespace Espalier.DataPlane.Tests;
 
-/// <summary>
-/// Two data planes with their threads, the kernel's UDP sockets on loopback between them, and socket pairs in the place of the TUNs:
-/// <code>
-///   test ── pair ── left ══ 127.0.0.1 ── UDP ── 127.0.0.2 ══ right ── pair ── test
-/// </code>
-/// </summary>
+/// <summary>The threads of two hosts that run, drawn at <see cref="RunningPair"/>.</summary>
 public sealed class HostTests : IDisposable
 {
-    private const string Near = "10.1.0.1";
-    private const string Far = "10.2.0.1";
+    private readonly RunningPair _pair = new();
+    private readonly RunningHost _left;
+    private readonly RunningHost _right;
 
-    private readonly Side _left;
-    private readonly Side _right;
+    public HostTests() => (_left, _right) = (_pair.Left, _pair.Right);
 
-    public HostTests()
-    {
-        var (leftPort, rightPort) = (FreePort(), FreePort());
-        _left = new Side("127.0.0.1", leftPort);
-        _right = new Side("127.0.0.2", rightPort);
-        foreach (var side in new[] { _left, _right })
-        {
-            AddSa(side, 0x1000, "127.0.0.1", leftPort, "127.0.0.2", rightPort);
-            AddSa(side, 0x2000, "127.0.0.2", rightPort, "127.0.0.1", leftPort);
-        }
-
-        AddPolicies(_left, "10.1.0.0/16", "10.2.0.0/16", "127.0.0.1", "127.0.0.2");
-        AddPolicies(_right, "10.2.0.0/16", "10.1.0.0/16", "127.0.0.2", "127.0.0.1");
-        _left.Host.Start();
-        _right.Host.Start();
-    }
-
-    public void Dispose()
-    {
-        _left.Dispose();
-        _right.Dispose();
-    }
+    public void Dispose() => _pair.Dispose();
 
     [Fact]
     public void Packets_BothWays_AreDelivered()
@@ -117,8 +89,8 @@ public sealed class HostTests : IDisposable
         uint before = 0x1000;
         for (uint spi = 0x5000; spi < 0x5100; spi++)
         {
-            AddSa(_right, spi, "127.0.0.1", _left.Port, "127.0.0.2", _right.Port);
-            var sending = AddSa(_left, spi, "127.0.0.1", _left.Port, "127.0.0.2", _right.Port);
+            _right.AddSa(spi, "127.0.0.1", _left.Port, "127.0.0.2", _right.Port);
+            var sending = _left.AddSa(spi, "127.0.0.1", _left.Port, "127.0.0.2", _right.Port);
             Wait(() => Volatile.Read(ref sending.OutboundSequence) > 20);
             foreach (var side in new[] { _left, _right })
             {
@@ -143,7 +115,7 @@ public sealed class HostTests : IDisposable
     public void Sa_WithAnotherPort_OpensASocketWhileRunningAndClosesIt()
     {
         ushort port = FreePort();
-        var association = AddSa(_right, 0x3000, "127.0.0.1", FreePort(), "127.0.0.2", port);
+        var association = _right.AddSa(0x3000, "127.0.0.1", FreePort(), "127.0.0.2", port);
         Assert.Contains(_right.Host.Sockets, socket => socket.LocalPort == port);
         Assert.False(new KernelOuterSocketFactory(0).TryOpen(IpVersion.IPv4, port, out _, out string? error));
         Assert.Contains("in use", error, StringComparison.Ordinal);
@@ -170,7 +142,7 @@ public sealed class HostTests : IDisposable
     public void Start_PortTaken_ThrowsOneLineThatSaysWhatToDo()
     {
         Assert.True(new KernelOuterSocketFactory(0).TryOpen(IpVersion.IPv4, 0x4321, out var taken, out _));
-        using var side = new Side("127.0.0.3", 0x4321);
+        using var side = new RunningHost("127.0.0.3", 0x4321);
         var exception = Assert.Throws<DeviceException>(side.Host.Start);
         Assert.DoesNotContain('\n', exception.Message);
         Assert.Contains("17185", exception.Message, StringComparison.Ordinal);
@@ -252,25 +224,6 @@ public sealed class HostTests : IDisposable
         });
     }
 
-    private static ushort FreePort()
-    {
-        using var socket = new System.Net.Sockets.Socket(
-            System.Net.Sockets.AddressFamily.InterNetwork, System.Net.Sockets.SocketType.Dgram, System.Net.Sockets.ProtocolType.Udp);
-        socket.Bind(new System.Net.IPEndPoint(System.Net.IPAddress.Any, 0));
-        return (ushort)((System.Net.IPEndPoint)socket.LocalEndPoint!).Port;
-    }
-
-    private static void Wait(Func<bool> condition)
-    {
-        // A bound against hanging, not an assertion on time.
-        var limit = Stopwatch.StartNew();
-        while (!condition())
-        {
-            Assert.True(limit.Elapsed < TimeSpan.FromSeconds(30), "Nothing happened.");
-            Thread.Sleep(1);
-        }
-    }
-
     private void Exchange(byte[] packet, PacketBatch batch, int count)
     {
         for (int i = 0; i < count; i += 20)
@@ -319,73 +272,5 @@ public sealed class HostTests : IDisposable
 
         slots = [.. Enumerable.Range(0, 32)];
         return batch;
-    }
-
-    private static SecurityAssociation AddSa(Side side, uint spi, string source, ushort sourcePort, string destination, ushort destinationPort)
-    {
-        var association = Suite.Gcm.Association(spi, InternetAddress.Parse(source), sourcePort, InternetAddress.Parse(destination), destinationPort);
-        using var frozen = side.Database.Freeze();
-        Assert.Null(side.Database.Admission?.Invoke(association));
-        Assert.True(side.Database.Sad.TryAdd(association));
-        return association;
-    }
-
-    private static void AddPolicies(Side side, string own, string other, string ownOuter, string otherOuter)
-    {
-        using var frozen = side.Database.Freeze();
-        Assert.True(side.Database.Spd.TryAdd(Pair.Policy(own, other, PolicyDirection.Out, Template(ownOuter, otherOuter))));
-        Assert.True(side.Database.Spd.TryAdd(Pair.Policy(other, own, PolicyDirection.In, Template(otherOuter, ownOuter))));
-        Assert.True(side.Database.Spd.TryAdd(Pair.Policy(other, own, PolicyDirection.Forward, Template(otherOuter, ownOuter))));
-    }
-
-    private static PolicyTemplate Template(string source, string destination) =>
-        new(InternetAddress.Parse(source), InternetAddress.Parse(destination), default, 1, IpsecMode.Tunnel, 50, false, IpVersion.IPv4, 0,
-            uint.MaxValue, uint.MaxValue, uint.MaxValue);
-
-    /// <summary>One host; <see cref="Outside"/> plays the kernel behind its TUN.</summary>
-    private sealed class Side : IDisposable
-    {
-        private readonly SocketPairTunnelDevice _inside;
-        private readonly DiagnosticBatchPool _pool = new();
-        private readonly PacketBatch _batch = new(1, 4096, 0);
-
-        public Side(string address, ushort port)
-        {
-            Port = port;
-            (_inside, Outside) = SocketPairTunnelDevice.CreatePair();
-            var local = new LocalAddressSet();
-            local.Addresses.Add(InternetAddress.Parse(address));
-            local.Addresses.Add(InternetAddress.Parse(address == "127.0.0.1" ? Near : Far));
-            Host = new DataPlaneHost(
-                Database, new DataPlaneDevices(_inside, new KernelOuterSocketFactory(0), null, null), local,
-                new DataPlaneOptions { EncapsulationPorts = [port], Versions = [IpVersion.IPv4] }, _pool);
-        }
-
-        public ushort Port { get; }
-
-        public IpsecDatabase Database { get; } = new();
-
-        public SocketPairTunnelDevice Outside { get; }
-
-        public DataPlaneHost Host { get; }
-
-        public void Send(byte[] packet) => Wait(() => Outside.Send(packet) == 0);
-
-        public byte[]? TryReceive() => Outside.Receive(_batch) > 0 ? _batch.Packet(0).ToArray() : null;
-
-        public byte[] Receive()
-        {
-            byte[]? packet = null;
-            Wait(() => (packet = TryReceive()) is not null);
-            return packet!;
-        }
-
-        public void Dispose()
-        {
-            Host.Dispose();
-            _pool.AssertAllReturnedAndUntouched();
-            _inside.Dispose();
-            Outside.Dispose();
-        }
     }
 }

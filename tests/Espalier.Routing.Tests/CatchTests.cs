@@ -4,6 +4,7 @@ using Espalier.Ipsec.Spd;
 using Espalier.Routing.Tests.Hosts;
 using Espalier.Wire.Packets;
 using static Espalier.Routing.Tests.Hosts.Build;
+using static Espalier.Routing.Tests.Hosts.LocalTraffic;
 
 namespace Espalier.Routing.Tests;
 
@@ -28,16 +29,16 @@ public sealed class CatchTests
         using var capture = new ClearCapture(host.Host, "eth0", family == "ip" ? "ip" : "ip6 and (udp or tcp or icmp6[0]==128)");
 
         SendUnconnected(host, destination, 4001);
-        AssertCaught(host, destination, virtualAddress, packet => packet.Protocol == IpProtocol.Udp && packet.DestinationPort == 4001);
+        host.AssertCaught(destination, virtualAddress, packet => packet.Protocol == IpProtocol.Udp && packet.DestinationPort == 4001);
 
         Assert.Equal(virtualAddress, SendConnected(host, destination, 4002));
-        AssertCaught(host, destination, virtualAddress, packet => packet.Protocol == IpProtocol.Udp && packet.DestinationPort == 4002);
+        host.AssertCaught(destination, virtualAddress, packet => packet.Protocol == IpProtocol.Udp && packet.DestinationPort == 4002);
 
         StartTcp(host, destination, 4003);
-        AssertCaught(host, destination, virtualAddress, packet => packet.Protocol == IpProtocol.Tcp && packet.DestinationPort == 4003);
+        host.AssertCaught(destination, virtualAddress, packet => packet.Protocol == IpProtocol.Tcp && packet.DestinationPort == 4003);
 
         host.Try($"ping -c 1 -W 1 {destination}");
-        AssertCaught(host, destination, virtualAddress, packet => packet.Protocol is IpProtocol.Icmp or IpProtocol.IcmpV6);
+        host.AssertCaught(destination, virtualAddress, packet => packet.Protocol is IpProtocol.Icmp or IpProtocol.IcmpV6);
 
         Assert.Empty(capture.Finish());
     }
@@ -78,77 +79,6 @@ public sealed class CatchTests
     }
 
     [Fact]
-    public void Crash_NextStart_RemovesWhatWasLeft()
-    {
-        using var host = new RoutedHost();
-        host.Add(Out("192.168.0.1/32", "10.2.0.0/16"), Out("fd00:9::1/128", "fd00:2::/64"));
-        host.Crash();
-        Assert.Contains("unreachable", Routes(host, "4550"), StringComparison.Ordinal);
-
-        host.Start();
-
-        Assert.Equal("", Routes(host, "4550"));
-        Assert.Equal("", Routes(host, "4550", "-6"));
-        Assert.Equal(6, RuleLines(host, "-4").Count);
-        Assert.Contains(host.Log, line => line.Contains("earlier run", StringComparison.Ordinal));
-    }
-
-    [Fact]
-    public void Stop_RulesRoutesGuardAndSettings_AreGone()
-    {
-        using var host = new RoutedHost(start: false);
-        string rules = host.Host.Ip("rule") + host.Host.Ip("-6 rule");
-        host.Start();
-        host.Add(Out("192.168.0.1/32", "10.2.0.0/16"), Out("fd00:9::1/128", "::/0"), In("10.2.0.0/16", "192.168.0.1/32"));
-
-        host.Host.Run(host.Controller.Stop);
-
-        Assert.Equal(rules, host.Host.Ip("rule") + host.Host.Ip("-6 rule"));
-        foreach (string table in new[] { "4550", "70086", "135622" })
-        {
-            Assert.Equal("", Routes(host, table));
-            Assert.Equal("", Routes(host, table, "-6"));
-        }
-
-        Assert.Equal("", host.Host.Exec("nft", "list", "ruleset"));
-        Assert.Equal("0", host.Host.Run(() => File.ReadAllText("/proc/sys/net/ipv4/conf/all/src_valid_mark").Trim()));
-    }
-
-    [Fact]
-    public void Rules_TenThousandPolicies_AreAsManyAsForTen()
-    {
-        using var host = new RoutedHost();
-        host.Add(Many(10));
-        int few = RuleLines(host, "-4").Count;
-
-        host.Add(Many(10_000).Skip(10));
-
-        Assert.Equal(few, RuleLines(host, "-4").Count);
-        Assert.Equal(20_000, Routes(host, "4550").Split('\n', StringSplitOptions.RemoveEmptyEntries).Length);
-        Assert.Equal(10_000, host.Controller.RoutedPrefixes);
-        Assert.Equal(0, host.Controller.RefusedRoutes);
-
-        host.Remove(host.Database.Spd.Policies.ToList());
-        Assert.Equal("", Routes(host, "4550"));
-        Assert.Equal(6, RuleLines(host, "-4").Count);
-    }
-
-    [Fact]
-    public void Prefix_SharedByPolicies_StaysUntilTheLastGoes()
-    {
-        using var host = new RoutedHost();
-        var web = Policy(PolicyDirection.Out, Selector("10.1.0.0/16", "10.2.0.0/16", IpProtocol.Tcp, 0, 0, 80, 0xffff));
-        var other = Out("10.5.0.0/16", "10.2.0.0/16");
-        host.Add(web, other);
-
-        host.Remove(web);
-        Assert.Contains("10.2.0.0/16 dev esp0", Routes(host, "4550"), StringComparison.Ordinal);
-
-        host.Remove(other);
-        Assert.Equal("", Routes(host, "4550"));
-    }
-
-    [Fact]
     public void Block_Policy_PacketsReachTheTunnel()
     {
         using var host = new RoutedHost();
@@ -157,7 +87,7 @@ public sealed class CatchTests
         SendUnconnected(host, "10.2.0.5", 4001);
 
         // 192.168.0.1 is what the kernel's own route would choose.
-        AssertCaught(host, "10.2.0.5", "192.168.0.1", packet => packet.DestinationPort == 4001);
+        host.AssertCaught("10.2.0.5", "192.168.0.1", packet => packet.DestinationPort == 4001);
     }
 
     [Fact]
@@ -171,11 +101,11 @@ public sealed class CatchTests
 
         host.Host.Run(() => host.Controller.Process());
         SendUnconnected(host, "10.2.0.5", 4001);
-        AssertCaught(host, "10.2.0.5", "192.168.0.1", packet => packet.DestinationPort == 4001);
+        host.AssertCaught("10.2.0.5", "192.168.0.1", packet => packet.DestinationPort == 4001);
 
         host.Database.Spd.DefaultBlocks[(int)PolicyDirection.Out] = false;
         host.Host.Run(() => host.Controller.Process());
-        Assert.Equal("", Routes(host, "4550"));
+        Assert.Equal("", host.Routes("4550"));
     }
 
     [Fact]
@@ -198,45 +128,6 @@ public sealed class CatchTests
     }
 
     [Fact]
-    public void Address_ComesAndGoes_MovesTheSource()
-    {
-        using var host = new RoutedHost();
-        host.Host.LinkTo(host.Peer, "eth1", [], []);
-        host.Add(Out("10.3.0.0/24", "10.2.0.0/16"), Out("fd00:3::/64", "fd00:2::/64"));
-        Assert.DoesNotContain("src", Routes(host, "4550"), StringComparison.Ordinal);
-        Assert.Equal("", Routes(host, "70086"));
-
-        foreach (string last in new[] { "1", "2" })
-        {
-            host.Host.Ip($"address add 10.3.0.{last}/32 dev eth1");
-            host.Host.Ip($"address add fd00:3::{last}/128 dev eth1 nodad");
-            Assert.True(host.ProcessUntil(() => Routes(host, "70086").Contains($"10.2.0.0/16 dev esp0 proto 69 src 10.3.0.{last}", StringComparison.Ordinal)
-                && Routes(host, "70086", "-6").Contains($"src fd00:3::{last}", StringComparison.Ordinal)), Routes(host, "70086"));
-            Assert.Contains($"src 10.3.0.{last}", Routes(host, "4550"), StringComparison.Ordinal);
-            host.Host.Ip($"address del 10.3.0.{last}/32 dev eth1");
-            host.Host.Ip($"address del fd00:3::{last}/128 dev eth1");
-        }
-
-        Assert.True(host.ProcessUntil(() => Routes(host, "70086") == "" && Routes(host, "70086", "-6") == ""));
-        Assert.Contains("10.2.0.0/16 dev esp0", Routes(host, "4550"), StringComparison.Ordinal);
-    }
-
-    [Fact]
-    public void Replace_Policy_LeavesNoGapInTheRoutes()
-    {
-        using var host = new RoutedHost();
-        host.Add(Out("192.168.0.1/32", "10.2.0.0/16"));
-        using var monitor = new RouteEvents(host.Host);
-
-        for (int i = 0; i < 20; i++)
-        {
-            host.Add(Out("192.168.0.1/32", "10.2.0.0/16"));
-        }
-
-        Assert.DoesNotContain(monitor.Finish(), line => line.Contains("Deleted", StringComparison.Ordinal));
-    }
-
-    [Fact]
     public void Passing_PolicyInsideAProtectedPrefix_GivesItsOwnSource()
     {
         using var host = new RoutedHost();
@@ -246,11 +137,11 @@ public sealed class CatchTests
         host.Add(lan);
 
         SendUnconnected(host, "192.168.0.2", 4001);
-        AssertCaught(host, "192.168.0.2", "192.168.0.1", packet => packet.DestinationPort == 4001);
+        host.AssertCaught("192.168.0.2", "192.168.0.1", packet => packet.DestinationPort == 4001);
 
         host.Remove(lan);
         SendUnconnected(host, "192.168.0.2", 4002);
-        AssertCaught(host, "192.168.0.2", "10.3.0.1", packet => packet.DestinationPort == 4002);
+        host.AssertCaught("192.168.0.2", "10.3.0.1", packet => packet.DestinationPort == 4002);
     }
 
     [Fact]
@@ -270,9 +161,9 @@ public sealed class CatchTests
         // The kernel takes seconds to resolve the neighbour when it asks with an address of another interface.
         host.Peer.Exec("ping", "-c", "1", "fd00:9::1");
         Send(host.Peer, "10.1.0.7", "10.2.0.5", 4001);
-        AssertCaught(host, "10.2.0.5", "10.1.0.7", packet => packet.DestinationPort == 4001);
+        host.AssertCaught("10.2.0.5", "10.1.0.7", packet => packet.DestinationPort == 4001);
         Send(host.Peer, "fd00:1::7", "fd00:2::5", 4002);
-        AssertCaught(host, "fd00:2::5", "fd00:1::7", packet => packet.DestinationPort == 4002);
+        host.AssertCaught("fd00:2::5", "fd00:1::7", packet => packet.DestinationPort == 4002);
     }
 
     [Theory]
@@ -306,102 +197,12 @@ public sealed class CatchTests
 
         Assert.Equal(0, host.Controller.RefusedRoutes);
         Assert.DoesNotContain(host.Log, line => line.StartsWith("Warning", StringComparison.Ordinal));
-        Assert.Contains("fd00:2::/64 dev esp0", Routes(host, "4550", "-6"), StringComparison.Ordinal);
+        Assert.Contains("fd00:2::/64 dev esp0", host.Routes("4550", "-6"), StringComparison.Ordinal);
         SendUnconnected(host, "10.2.0.5", 4001);
-        AssertCaught(host, "10.2.0.5", "192.168.0.1", packet => packet.DestinationPort == 4001);
+        host.AssertCaught("10.2.0.5", "192.168.0.1", packet => packet.DestinationPort == 4001);
         Assert.Empty(host.ReadTunnel(static _ => false, 1200));
-    }
-
-    [Theory]
-    [InlineData(0u)]
-    [InlineData(1u)]
-    public void Table_OfTheKernel_IsRefused(uint above)
-    {
-        var refused = Assert.Throws<Espalier.Io.DeviceException>(() =>
-        {
-            using var host = new RoutedHost(options: new RoutingOptions { TunnelName = "esp0", Table = 253 + above });
-        });
-
-        Assert.Contains("kernel's own", refused.Message, StringComparison.Ordinal);
-    }
-
-    [Fact]
-    public void TwoInstances_OneStops_TheOtherStands()
-    {
-        using var host = new RoutedHost();
-        host.Add(Out("192.168.0.1/32", "10.2.0.0/16"));
-        using (var second = new SecondInstance(host, new RoutingOptions { TunnelName = "esp1", Table = 4551, Mark = 0x4551 }))
-        {
-            second.Add(Out("192.168.0.1/32", "10.5.0.0/16"));
-            Assert.Contains("10.5.0.0/16 dev esp1", Routes(host, "4551"), StringComparison.Ordinal);
-        }
-
-        Assert.Equal("", Routes(host, "4551"));
-        SendUnconnected(host, "10.2.0.5", 4001);
-        AssertCaught(host, "10.2.0.5", "192.168.0.1", packet => packet.DestinationPort == 4001);
-        Assert.Equal("1", host.Host.Run(() => File.ReadAllText("/proc/sys/net/ipv4/conf/all/src_valid_mark").Trim()));
-        Assert.Equal(7, RuleLines(host, "-4").Count);
-    }
-
-    [Fact]
-    public void TwoInstances_OneTable_TheSecondIsRefused()
-    {
-        using var host = new RoutedHost();
-        host.Add(Out("192.168.0.1/32", "10.2.0.0/16"));
-
-        var refused = Assert.Throws<Espalier.Io.DeviceException>(() => new SecondInstance(host, new RoutingOptions { TunnelName = "esp1" }));
-
-        Assert.Contains("esp0", refused.Message, StringComparison.Ordinal);
-        Assert.Contains("10.2.0.0/16 dev esp0", Routes(host, "4550"), StringComparison.Ordinal);
     }
 
     private static void AddVirtual(RoutedHost host, string address) =>
         host.Host.Ip($"address add {address}{(address.Contains(':', StringComparison.Ordinal) ? "/128 dev eth0 nodad" : "/32 dev eth0")}");
-
-    private static IEnumerable<SecurityPolicy> Many(int count) =>
-        Enumerable.Range(0, count).Select(i => Out($"10.{i >> 8}.{i & 255}.0/24", $"172.{16 + (i >> 12)}.{(i >> 4) & 255}.{(i & 15) << 4}/28"));
-
-    private static List<string> RuleLines(RoutedHost host, string family) =>
-        [.. host.Host.Ip($"{family} rule").Split('\n').Where(line => line.Contains("proto 69", StringComparison.Ordinal))];
-
-    /// <summary>What a table holds; empty where it does not exist.</summary>
-    private static string Routes(RoutedHost host, string table, string family = "-4") => host.Try($"ip {family} route show table {table}").Output;
-
-    private static void AssertCaught(RoutedHost host, string destination, string source, Func<PacketSummary, bool> which)
-    {
-        var packets = host.ReadTunnel(which);
-        Assert.Contains(packets, packet => which(packet) && packet.Source == Ip(source) && packet.Destination == Ip(destination));
-    }
-
-    private static Socket Open(string destination, SocketType type) => new(
-        IPAddress.Parse(destination).AddressFamily, type, type == SocketType.Stream ? ProtocolType.Tcp : ProtocolType.Udp);
-
-    private static void SendUnconnected(RoutedHost host, string destination, int port) => host.Host.Run(() =>
-    {
-        using var socket = Open(destination, SocketType.Dgram);
-        socket.SendTo([1, 2, 3], new IPEndPoint(IPAddress.Parse(destination), port));
-    });
-
-    private static void Send(Espalier.Testing.NetworkNamespace where, string source, string destination, int port) => where.Run(() =>
-    {
-        using var socket = Open(destination, SocketType.Dgram);
-        socket.Bind(new IPEndPoint(IPAddress.Parse(source), 0));
-        socket.SendTo([1, 2, 3], new IPEndPoint(IPAddress.Parse(destination), port));
-    });
-
-    private static string SendConnected(RoutedHost host, string destination, int port) => host.Host.Run(() =>
-    {
-        using var socket = Open(destination, SocketType.Dgram);
-        socket.Connect(new IPEndPoint(IPAddress.Parse(destination), port));
-        socket.Send([1]);
-        return ((IPEndPoint)socket.LocalEndPoint!).Address.ToString();
-    });
-
-    private static void StartTcp(RoutedHost host, string destination, int port) => host.Host.Run(() =>
-    {
-        using var socket = Open(destination, SocketType.Stream);
-        socket.Blocking = false;
-        var refused = Assert.Throws<SocketException>(() => socket.Connect(new IPEndPoint(IPAddress.Parse(destination), port)));
-        Assert.Equal(SocketError.WouldBlock, refused.SocketErrorCode);
-    });
 }

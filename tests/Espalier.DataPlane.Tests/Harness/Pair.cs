@@ -87,9 +87,9 @@ internal sealed class Pair : IDisposable
     public SecurityAssociation RightIn => Right.Database.Sad.Find(new SaIdentity(new Spi(LeftToRight), RightOuter))!;
 
     /// <summary>The socket on which Right receives.</summary>
-    public MemoryOuterSocket RightSocket => Right.Network.Find(RightOuter.Version, (ushort)(_settings.Udp ? 4500 : 0))!;
+    public TestOuterSocket RightSocket => Right.Network.Find(RightOuter.Version, (ushort)(_settings.Udp ? 4500 : 0))!;
 
-    public MemoryOuterSocket LeftSocket => Left.Network.Find(LeftOuter.Version, (ushort)(_settings.Udp ? 4500 : 0))!;
+    public TestOuterSocket LeftSocket => Left.Network.Find(LeftOuter.Version, (ushort)(_settings.Udp ? 4500 : 0))!;
 
     public void AddTunnel(TunnelSettings settings, uint leftToRight, uint rightToLeft)
     {

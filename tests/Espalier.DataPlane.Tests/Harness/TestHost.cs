@@ -24,8 +24,8 @@ internal sealed class TestHost : IDisposable
         Clock = new TestClock();
         Database = new IpsecDatabase { Clock = Clock };
         Pool = new DiagnosticBatchPool(poolBatches, slots);
-        Network = new MemoryNetwork(queueLength);
-        Tunnel = new MemoryTunnel(queueLength);
+        Network = new TestNetwork(queueLength);
+        Tunnel = new TestTunnel(queueLength);
         Sockets = new OuterSocketTable(Network, workers);
         Demand = new SocketDemand(Database, Sockets, Local);
         Demand.Attach();
@@ -54,9 +54,9 @@ internal sealed class TestHost : IDisposable
 
     public DiagnosticBatchPool Pool { get; }
 
-    public MemoryTunnel Tunnel { get; }
+    public TestTunnel Tunnel { get; }
 
-    public MemoryNetwork Network { get; }
+    public TestNetwork Network { get; }
 
     public RecordingBypass Bypass { get; } = new();
 

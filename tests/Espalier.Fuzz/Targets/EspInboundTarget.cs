@@ -165,7 +165,7 @@ internal sealed class EspInboundTarget : FuzzTarget
             return [.. host.Tunnel.Written];
         }
 
-        private static void Process(TestHost host, InboundPipeline pipeline, MemoryOuterSocket socket)
+        private static void Process(TestHost host, InboundPipeline pipeline, TestOuterSocket socket)
         {
             var batch = host.Pool.Get();
             while (socket.Receive(batch) > 0)

@@ -168,11 +168,25 @@ internal sealed class RoutedHost : IDisposable
         return packets;
     }
 
+    /// <summary>What a table holds; empty where it does not exist.</summary>
+    public string Routes(string table, string family = "-4") => Try($"ip {family} route show table {table}").Output;
+
+    /// <summary>Espalier's rules of a family.</summary>
+    public List<string> RuleLines(string family) =>
+        [.. Host.Ip($"{family} rule").Split('\n').Where(line => line.Contains("proto 69", StringComparison.Ordinal))];
+
     /// <summary>Runs a program on the host without caring for its exit code.</summary>
     public CommandResult Try(string commandLine) => Try(Host, commandLine);
 
     public static CommandResult Try(NetworkNamespace where, string commandLine) =>
         Command.Try("ip", ["netns", "exec", where.Name, .. commandLine.Split(' ', StringSplitOptions.RemoveEmptyEntries)]);
+
+    /// <summary>A packet of this destination and source reaches the TUN.</summary>
+    public void AssertCaught(string destination, string source, Func<PacketSummary, bool> which)
+    {
+        var packets = ReadTunnel(which);
+        Assert.Contains(packets, packet => which(packet) && packet.Source == Build.Ip(source) && packet.Destination == Build.Ip(destination));
+    }
 
     public void Dispose()
     {

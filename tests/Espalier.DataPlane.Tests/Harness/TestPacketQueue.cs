@@ -3,7 +3,7 @@ using Espalier.Io.Batches;
 namespace Espalier.DataPlane.Tests.Harness;
 
 /// <summary>A bounded queue of packets in one array, as a kernel's queue is: a full one drops and counts. Allocates nothing after its creation.</summary>
-internal sealed class PacketRing(int capacity, int slotSize = 10_240)
+internal sealed class TestPacketQueue(int capacity, int slotSize = 10_240)
 {
     private readonly byte[] _bytes = new byte[capacity * slotSize];
     private readonly PacketSlot[] _slots = new PacketSlot[capacity];
@@ -56,5 +56,4 @@ internal sealed class PacketRing(int capacity, int slotSize = 10_240)
         Count--;
         return packet;
     }
-
 }

@@ -3,9 +3,9 @@ using Espalier.Io.Batches;
 namespace Espalier.DataPlane.Tests.Harness;
 
 /// <summary>A TUN in memory: the test puts packets in as the kernel would, and sees what the data plane wrote.</summary>
-internal sealed class MemoryTunnel(int capacity = 256) : ITunnelDevice
+internal sealed class TestTunnel(int capacity = 256) : ITunnelDevice
 {
-    public PacketRing ToDataPlane { get; } = new(capacity);
+    public TestPacketQueue ToDataPlane { get; } = new(capacity);
 
     /// <summary>What was written, where <see cref="Record"/> is set.</summary>
     public List<byte[]> Written { get; } = [];
