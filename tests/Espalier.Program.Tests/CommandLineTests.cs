@@ -11,6 +11,12 @@ public sealed class CommandLineTests
     [InlineData("run --mark 0xfffffffff", "--mark takes a number from 1 to 4294967295, not '0xfffffffff'")]
     [InlineData("run --mark 0", "--mark takes a number from 1 to 4294967295, not '0'")]
     [InlineData("run --table main", "--table takes a number")]
+    [InlineData("run --table 254", "--table takes a table of its own, not 254")]
+    [InlineData("run --control ''", "--control takes a path of 1 to 107 bytes, or @NAME, not ''")]
+    [InlineData("run --control @", "--control takes a path")]
+    [InlineData("exec --control '' -- true", "--control takes a path")]
+    [InlineData("stat --control ''", "--control takes a path")]
+    [InlineData("doctor --control ''", "--control takes a path")]
     [InlineData("run --rule-priority 32762", "--rule-priority takes a number from 1 to 32761")]
     [InlineData("run --tun interface-name-too-long", "--tun takes an interface name of 1 to 15 characters")]
     [InlineData("run --tun a/b", "--tun takes an interface name")]
@@ -36,6 +42,15 @@ public sealed class CommandLineTests
         Assert.Equal("", output);
         Assert.Contains(reason, Assert.Single(error.Split('\n', StringSplitOptions.RemoveEmptyEntries)), StringComparison.Ordinal);
         Assert.Contains("--help", error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Invoke_ControlPathThatNoSocketHolds_ExitsWithOneLine()
+    {
+        string longest = "/" + new string('x', 106);
+
+        Assert.Equal(ExitCodes.Usage, Invoke($"stat --control {longest}y").Code);
+        Assert.Equal(ExitCodes.Failure, Invoke($"stat --control {longest}").Code);
     }
 
     [Theory]
@@ -76,7 +91,8 @@ public sealed class CommandLineTests
     private static (int Code, string Output, string Error) Invoke(string commandLine)
     {
         using StringWriter output = new(), error = new();
-        int code = RootCommandFactory.Invoke(commandLine.Split(' ', StringSplitOptions.RemoveEmptyEntries), output, error);
+        var arguments = commandLine.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(argument => argument == "''" ? "" : argument);
+        int code = RootCommandFactory.Invoke([.. arguments], output, error);
         return (code, output.ToString(), error.ToString());
     }
 }

@@ -61,8 +61,8 @@ internal static class RunCommand
         var tun = new Option<string>("--tun") { Description = "Name of the TUN device to make", HelpName = "NAME", DefaultValueFactory = _ => "esp0" };
         tun.Validators.Add(CheckInterfaceName);
         var port = Numbers.Option("--encap-port", "UDP port for encapsulated ESP; 0 = none, only protocol 50", 4500, 0, 65535, "PORT");
-        var mark = Numbers.Option("--mark", "Firewall mark (SO_MARK) of what must not enter the tunnel; those 0x10000 and 0x20000 above are used too; hexadecimal with 0x", Defaults.Mark, 1, uint.MaxValue);
-        var table = Numbers.Option("--table", "Routing table for protected destinations", Defaults.Table, 1, uint.MaxValue - 0x10000);
+        var mark = Numbers.Option("--mark", "Firewall mark (SO_MARK) of what must not enter the tunnel; those 0x10000 and 0x20000 above are used too; hexadecimal with 0x, by default 0x4550", Defaults.Mark, 1, uint.MaxValue);
+        var table = Numbers.Option("--table", "Routing table for protected destinations", Defaults.Table, 1, uint.MaxValue - 0x10000, objection: RefuseKernelTable);
         var priority = Numbers.Option("--rule-priority", "First of five preferences of the routing rules; before charon's 220 and the main table's 32766", Defaults.RulePriority, 1, 32766 - RoutingOptions.RulePriorities);
         var users = new Option<string[]>("--allow-user") { Description = "A user who may use the control socket; may be repeated", HelpName = "USER" };
         users.Validators.Add(result => CheckNames(result, "user", UserDirectory.FindUser));
@@ -116,6 +116,10 @@ internal static class RunCommand
             result.AddError($"--tun takes an interface name of 1 to {LongestInterfaceName} characters without spaces, '/', ':' and '%', not '{name}'");
         }
     }
+
+    // RT_TABLE_DEFAULT, RT_TABLE_MAIN and RT_TABLE_LOCAL.
+    private static string? RefuseKernelTable(uint table) =>
+        table is >= 253 and <= 255 ? $"--table takes a table of its own, not {table}, which is the kernel's" : null;
 
     private static void CheckEngine(OptionResult result)
     {

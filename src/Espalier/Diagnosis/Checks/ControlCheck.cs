@@ -18,7 +18,7 @@ internal static class ControlCheck
         {
             using var connection = new ControlConnection(control);
             connection.Probe();
-            return new Finding(Severity.Note, "control", $"a data plane answers on {control}: a second one needs another --control, --tun, --table and port");
+            return new Finding(Severity.Note, "control", $"a data plane answers on {control}: a second one needs another --control, --tun, --encap-port, --table, --rule-priority and --mark");
         }
         catch (ControlRefusedException refusal)
         {
