@@ -23,8 +23,12 @@ public sealed class StatTextTests
               "associations": [ { "spi": "0x00000100", "source": "192.0.2.1", "destination": "192.0.2.2", "state": "valid", "algorithms": "rfc4106(gcm(aes)) 128",
                 "packets": 10, "bytes": 1000, "replay": 1, "replayWindow": 2, "integrity": 3 } ],
               "associationsCount": 3,
-              "policies": [],
-              "policiesCount": 0,
+              "policies": [
+                { "direction": "out", "source": "10.1.0.0/16", "destination": "10.2.0.0/16", "protocol": 6, "sourcePort": 0, "sourcePortMask": 0,
+                  "destinationPort": 80, "destinationPortMask": 65535, "action": "protect", "priority": 375103, "packets": 4, "bytes": 336 },
+                { "direction": "out", "source": "10.1.0.0/16", "destination": "10.2.0.0/16", "protocol": 0, "sourcePort": 0, "sourcePortMask": 0,
+                  "destinationPort": 0, "destinationPortMask": 0, "action": "block", "priority": 0, "packets": 0, "bytes": 0 } ],
+              "policiesCount": 2,
               "workers": [ { "name": "outbound", "read": 5, "done": 4, "dropped": 1, "batches": 2 } ],
               "notes": [ "no guard" ]
             }
@@ -58,7 +62,9 @@ public sealed class StatTextTests
             0x00000100  192.0.2.1  192.0.2.2  valid  rfc4106(gcm(aes)) 128       10  1000 B       1       2          3
             … and 2 more
 
-            no policy
+            policy  from              to                   action   priority  packets  bytes
+            out     10.1.0.0/16[tcp]  10.2.0.0/16[tcp/80]  protect   375 103        4  336 B
+            out     10.1.0.0/16       10.2.0.0/16          block           0        0    0 B
 
             worker    read  done  dropped  batches
             outbound     5     4        1        2
@@ -75,7 +81,17 @@ public sealed class StatTextTests
         using var document = JsonDocument.Parse("{}");
         StatText.Write(document.RootElement, output);
         Assert.Contains("no packet dropped", output.ToString(), StringComparison.Ordinal);
+        Assert.Contains("no policy", output.ToString(), StringComparison.Ordinal);
     }
+
+    [Theory]
+    [InlineData(0, 0, 0, "fd00::/64")]
+    [InlineData(17, 0, 0, "fd00::/64[udp]")]
+    [InlineData(58, 128, 0xffff, "fd00::/64[ipv6-icmp/128]")]
+    [InlineData(132, 0x1f00, 0xff00, "fd00::/64[132/0x1f00/0xff00]")]
+    [InlineData(0, 53, 0xffff, "fd00::/64[any/53]")]
+    public void Side_OfASelector_HasProtocolAndPort(int protocol, int port, int mask, string text) =>
+        Assert.Equal(text, SelectorText.Side("fd00::/64", protocol, port, mask));
 
     [Theory]
     [InlineData(0, "0 B")]

@@ -237,6 +237,10 @@ internal sealed class StatDocument(
         json.WriteString("source", policy.Selector.Source.ToString());
         json.WriteString("destination", policy.Selector.Destination.ToString());
         json.WriteNumber("protocol", policy.Selector.Protocol);
+        json.WriteNumber("sourcePort", policy.Selector.SourcePort);
+        json.WriteNumber("sourcePortMask", policy.Selector.SourcePortMask);
+        json.WriteNumber("destinationPort", policy.Selector.DestinationPort);
+        json.WriteNumber("destinationPortMask", policy.Selector.DestinationPortMask);
         json.WriteString("action", policy.Protects ? "protect" : policy.Action.ToString().ToLowerInvariant());
         json.WriteNumber("priority", policy.Priority);
         json.WriteNumber("index", policy.Index);

@@ -133,12 +133,15 @@ internal static class StatText
         foreach (var policy in Items(root, "policies"))
         {
             table.Add(
-                Text(policy, "direction"), Text(policy, "source"), Text(policy, "destination"), Text(policy, "action"), Count(Number(policy, "priority")),
+                Text(policy, "direction"), Side(policy, "source"), Side(policy, "destination"), Text(policy, "action"), Count(Number(policy, "priority")),
                 Count(Number(policy, "packets")), Bytes(Number(policy, "bytes")));
         }
 
         WriteSection(root, table, "policies", "no policy", output);
     }
+
+    private static string Side(JsonElement policy, string name) =>
+        SelectorText.Side(Text(policy, name), Number(policy, "protocol"), Number(policy, name + "Port"), Number(policy, name + "PortMask"));
 
     // The lists end at a bound; the count says how many there are.
     private static void WriteSection(JsonElement root, TextTable table, string name, string none, TextWriter output)
