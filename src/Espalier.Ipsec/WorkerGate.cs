@@ -70,7 +70,7 @@ internal sealed class BatchTurnstile
     public bool FreezeWanted => Volatile.Read(ref wanted) != 0;
 
     /// <summary>Workers that wait for the freeze to end.</summary>
-    public int WaitingWorkers
+    internal int WaitingWorkers
     {
         get
         {

@@ -27,10 +27,11 @@ internal static class ListCommand
 
         AnsiConsole.Write(experiments);
         var subjects = new Table().RoundedBorder().AddColumns("subject", "here");
-        foreach (var subject in await SubjectCatalog.ParseAsync([], cancellation).ConfigureAwait(false))
+        var unasked = await SubjectCatalog.ParseAsync([], cancellation).ConfigureAwait(false);
+        foreach (var subject in unasked.Append(new EspalierSubject(EspalierSubject.Jit)))
         {
             string? missing = subject is XfrmSubject && !LabProcess.IsRoot ? "found only by trying, as root" : await subject.WhatIsMissingAsync(cancellation).ConfigureAwait(false);
-            subjects.AddRow(Markup.Escape(subject.Label), Markup.Escape(missing ?? "yes"));
+            subjects.AddRow(Markup.Escape(subject.Label), Markup.Escape(missing ?? (unasked.Contains(subject) ? "yes" : "yes; takes part only where --subjects names it")));
         }
 
         AnsiConsole.Write(subjects);

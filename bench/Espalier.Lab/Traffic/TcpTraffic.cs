@@ -5,11 +5,7 @@ using System.Net.Sockets;
 namespace Espalier.Lab.Traffic;
 
 /// <summary>What one side of a TCP transfer saw.</summary>
-public sealed record TcpResult(long Bytes, double Seconds)
-{
-    /// <summary>Goodput in bits a second.</summary>
-    public double BitsPerSecond => Seconds > 0 ? Bytes * 8 / Seconds : 0;
-}
+public sealed record TcpResult(long Bytes, double Seconds);
 
 /// <summary>One TCP stream: a source that writes as fast as it can for a time, and a sink that counts.</summary>
 public static class TcpTraffic

@@ -6,11 +6,7 @@ using System.Net.Sockets;
 namespace Espalier.Lab.Traffic;
 
 /// <summary>What one side of a UDP run saw. The sink also counts datagrams that came out of order or twice.</summary>
-public sealed record UdpResult(long Packets, long Bytes, double Seconds, long Reordered)
-{
-    /// <summary>Datagrams a second.</summary>
-    public double PacketsPerSecond => Seconds > 0 ? Packets / Seconds : 0;
-}
+public sealed record UdpResult(long Packets, long Bytes, double Seconds, long Reordered);
 
 /// <summary>Numbered UDP datagrams, paced or as fast as the sender can, and a sink that counts them.</summary>
 public static class UdpTraffic

@@ -10,10 +10,8 @@ namespace Espalier.Io.InMemory;
 /// </summary>
 public sealed class MemoryOuterSocket : IOuterSocket
 {
-    private const int ErrorCapacity = 16;
     private readonly PacketRing _incoming;
     private readonly InternetAddress _address;
-    private readonly Queue<(OuterError Error, byte[] Quoted)> _errors = new(ErrorCapacity);
     private MemoryOuterSocket? _peer;
     private long _drops;
 
@@ -83,36 +81,11 @@ public sealed class MemoryOuterSocket : IOuterSocket
     }
 
     /// <inheritdoc/>
+    /// <remarks>False: no network, no ICMP errors.</remarks>
     public bool TryReceiveError(Span<byte> quoted, out OuterError error)
     {
-        lock (_errors)
-        {
-            if (!_errors.TryDequeue(out var entry))
-            {
-                error = default;
-                return false;
-            }
-
-            int length = Math.Min(quoted.Length, entry.Quoted.Length);
-            entry.Quoted.AsSpan(0, length).CopyTo(quoted);
-            error = entry.Error with { QuotedLength = length };
-            return true;
-        }
-    }
-
-    /// <summary>Queues an ICMP error for <see cref="TryReceiveError"/>; false = 16 are waiting already.</summary>
-    public bool InjectError(in OuterError error, ReadOnlySpan<byte> quoted)
-    {
-        lock (_errors)
-        {
-            if (_errors.Count == ErrorCapacity)
-            {
-                return false;
-            }
-
-            _errors.Enqueue((error, quoted.ToArray()));
-            return true;
-        }
+        error = default;
+        return false;
     }
 
     /// <summary>

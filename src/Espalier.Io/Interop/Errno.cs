@@ -41,8 +41,6 @@ public static class Errno
     /// <summary>Exists already.</summary>
     public const int EEXIST = 17;
 
-    /// <summary>Cross-device; Espalier: the client is in another network namespace.</summary>
-    public const int EXDEV = 18;
 
     /// <summary>No such device.</summary>
     public const int ENODEV = 19;
@@ -59,11 +57,7 @@ public static class Errno
     /// <summary>Result out of range.</summary>
     public const int ERANGE = 34;
 
-    /// <summary>Function not implemented.</summary>
-    public const int ENOSYS = 38;
 
-    /// <summary>Protocol error; ICMP says so for some parameter problems.</summary>
-    public const int EPROTO = 71;
 
     /// <summary>Bad message: its contents make no sense.</summary>
     public const int EBADMSG = 74;
@@ -77,8 +71,6 @@ public static class Errno
     /// <summary>Protocol option not available.</summary>
     public const int ENOPROTOOPT = 92;
 
-    /// <summary>Protocol not supported.</summary>
-    public const int EPROTONOSUPPORT = 93;
 
     /// <summary>Operation not supported.</summary>
     public const int EOPNOTSUPP = 95;
@@ -104,8 +96,6 @@ public static class Errno
     /// <summary>No buffer space: a queue of the kernel is full.</summary>
     public const int ENOBUFS = 105;
 
-    /// <summary>Not connected.</summary>
-    public const int ENOTCONN = 107;
 
     /// <summary>Connection refused; ICMP port unreachable.</summary>
     public const int ECONNREFUSED = 111;

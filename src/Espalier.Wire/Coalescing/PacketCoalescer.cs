@@ -96,9 +96,6 @@ public sealed class PacketCoalescer
     /// <summary>Number of the packet behind this one in its run; only where there is one.</summary>
     public int NextPacket(int number) => _next[number];
 
-    /// <summary>Number of packets in a run, which is the number of its ranges.</summary>
-    public int PacketCount(int run) => _runs[run].Count;
-
     /// <summary>
     /// Makes the run ready to be written: changes the headers of its first packet, fills the start of <paramref name="ranges"/> with what is to be
     /// written in order (the first packet, then payloads) and returns their number.

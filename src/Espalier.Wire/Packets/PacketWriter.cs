@@ -79,24 +79,6 @@ public static class PacketWriter
         return UdpDatagram.HeaderLength;
     }
 
-    /// <summary>
-    /// Writes an echo request or reply in front of the data that stands behind it in <paramref name="message"/>, with its checksum:
-    /// ICMP or ICMPv6 by the version of <paramref name="source"/>.
-    /// </summary>
-    public static int WriteEcho(
-        Span<byte> message, InternetAddress source, InternetAddress destination, bool request, ushort identifier, ushort sequenceNumber)
-    {
-        bool isIPv6 = source.Version == IpVersion.IPv6;
-        message[0] = (isIPv6, request) switch { (true, true) => 128, (true, false) => 129, (false, true) => 8, _ => 0 };
-        message[1] = 0;
-        BinaryPrimitives.WriteUInt16BigEndian(message[2..], 0);
-        BinaryPrimitives.WriteUInt16BigEndian(message[4..], identifier);
-        BinaryPrimitives.WriteUInt16BigEndian(message[6..], sequenceNumber);
-        ulong sum = isIPv6 ? InternetChecksum.SumPseudoHeader(source, destination, IpProtocol.IcmpV6, message.Length) : 0;
-        BinaryPrimitives.WriteUInt16BigEndian(message[2..], InternetChecksum.Finish(InternetChecksum.Sum(message, sum)));
-        return IcmpMessage.HeaderLength;
-    }
-
     /// <summary>Computes and writes the checksum of an IPv4 header; <paramref name="header"/> is the header with its options.</summary>
     public static void WriteIPv4Checksum(Span<byte> header)
     {

@@ -69,18 +69,6 @@ public sealed class InMemoryTests
     }
 
     [Fact]
-    public void OuterSocket_InjectedError_ComesBackOnce()
-    {
-        var (left, _) = MemoryOuterSocket.CreatePair(Left, 0, Right, 0);
-        Assert.True(left.InjectError(new OuterError(Right, 0, 0, 3, 4, 1400, Errno.EMSGSIZE), [1, 2, 3, 4]));
-        byte[] quoted = new byte[8];
-        Assert.True(left.TryReceiveError(quoted, out var error));
-        Assert.Equal(4, error.QuotedLength);
-        Assert.Equal([1, 2, 3, 4], quoted[..4]);
-        Assert.False(left.TryReceiveError(quoted, out _));
-    }
-
-    [Fact]
     public void SocketPair_Packets_PassBoundedAndWhole()
     {
         var (host, device) = SocketPairTunnelDevice.CreatePair(bufferBytes: 20_000);

@@ -8,11 +8,8 @@ internal static class Files
     internal const int O_RDWR = 2;
     internal const int O_NONBLOCK = 0x800;
     internal const int O_CLOEXEC = 0x80000;
-    internal const int F_GETFD = 1;
-    internal const int F_SETFD = 2;
     internal const int F_GETFL = 3;
     internal const int F_SETFL = 4;
-    internal const int FD_CLOEXEC = 1;
 
     // poll
     internal const short POLLIN = 0x01;

@@ -6,7 +6,6 @@ internal static class Ip
     // Protocols
     internal const int IPPROTO_IP = 0;
     internal const int IPPROTO_ICMP = 1;
-    internal const int IPPROTO_TCP = 6;
     internal const int IPPROTO_UDP = 17;
     internal const int IPPROTO_IPV6 = 41;
     internal const int IPPROTO_ESP = 50;
@@ -15,7 +14,6 @@ internal static class Ip
 
     // Options of IPPROTO_IP
     internal const int IP_TOS = 1;
-    internal const int IP_TTL = 2;
     internal const int IP_HDRINCL = 3;
     internal const int IP_PKTINFO = 8;
     internal const int IP_MTU_DISCOVER = 10;
@@ -25,8 +23,6 @@ internal static class Ip
 
     // Values of IP_MTU_DISCOVER
     internal const int IP_PMTUDISC_DONT = 0;
-    internal const int IP_PMTUDISC_WANT = 1;
-    internal const int IP_PMTUDISC_DO = 2;
     internal const int IP_PMTUDISC_PROBE = 3;
     internal const int IP_PMTUDISC_OMIT = 5;
 
@@ -37,15 +33,12 @@ internal static class Ip
     internal const int IPV6_HDRINCL = 36;
     internal const int IPV6_RECVPKTINFO = 49;
     internal const int IPV6_PKTINFO = 50;
-    internal const int IPV6_DONTFRAG = 62;
     internal const int IPV6_FREEBIND = 78;
     internal const int IPV6_RECVTCLASS = 66;
     internal const int IPV6_TCLASS = 67;
 
     // Values of IPV6_MTU_DISCOVER
     internal const int IPV6_PMTUDISC_DONT = 0;
-    internal const int IPV6_PMTUDISC_WANT = 1;
-    internal const int IPV6_PMTUDISC_DO = 2;
     internal const int IPV6_PMTUDISC_PROBE = 3;
 
     // Origins of errors

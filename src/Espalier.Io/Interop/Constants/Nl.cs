@@ -8,10 +8,8 @@ internal static class Nl
 
     // Options
     internal const int SOL_NETLINK = 270;
-    internal const int NETLINK_ADD_MEMBERSHIP = 1;
     internal const int NETLINK_CAP_ACK = 10;
     internal const int NETLINK_EXT_ACK = 11;
-    internal const int NETLINK_GET_STRICT_CHK = 12;
 
     // Flags of messages
     internal const ushort NLM_F_REQUEST = 0x01;
@@ -21,13 +19,11 @@ internal static class Nl
     internal const ushort NLM_F_REPLACE = 0x100;
     internal const ushort NLM_F_EXCL = 0x200;
     internal const ushort NLM_F_CREATE = 0x400;
-    internal const ushort NLM_F_APPEND = 0x800;
     internal const ushort NLM_F_DUMP = 0x300;
     internal const ushort NLM_F_CAPPED = 0x100;
     internal const ushort NLM_F_ACK_TLVS = 0x200;
 
     // Types of messages
-    internal const ushort NLMSG_NOOP = 1;
     internal const ushort NLMSG_ERROR = 2;
     internal const ushort NLMSG_DONE = 3;
     internal const ushort NLMSG_OVERRUN = 4;

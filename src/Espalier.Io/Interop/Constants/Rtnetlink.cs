@@ -65,12 +65,9 @@ internal static class Rtnetlink
     internal const ushort RTAX_MTU = 2;
     internal const ushort RTAX_HOPLIMIT = 10;
     internal const byte RT_TABLE_UNSPEC = 0;
-    internal const byte RT_SCOPE_UNIVERSE = 0;
-    internal const byte RT_SCOPE_LINK = 253;
     internal const byte RT_SCOPE_NOWHERE = 255;
 
     // Rules
-    internal const ushort FRA_DST = 1;
     internal const ushort FRA_SRC = 2;
     internal const ushort FRA_IIFNAME = 3;
     internal const ushort FRA_GOTO = 4;

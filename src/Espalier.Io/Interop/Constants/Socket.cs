@@ -9,7 +9,6 @@ internal static class Socket
     internal const int AF_INET6 = 10;
     internal const int AF_NETLINK = 16;
     internal const int AF_PACKET = 17;
-    internal const int SOCK_STREAM = 1;
     internal const int SOCK_DGRAM = 2;
     internal const int SOCK_RAW = 3;
     internal const int SOCK_SEQPACKET = 5;
@@ -17,7 +16,6 @@ internal static class Socket
     internal const int SOCK_CLOEXEC = 0x80000;
 
     // Flags of messages
-    internal const int MSG_PEEK = 0x02;
     internal const int MSG_CTRUNC = 0x08;
     internal const int MSG_TRUNC = 0x20;
     internal const int MSG_DONTWAIT = 0x40;
@@ -31,13 +29,11 @@ internal static class Socket
     internal const int SOL_SOCKET = 1;
     internal const int SO_REUSEADDR = 2;
     internal const int SO_TYPE = 3;
-    internal const int SO_ERROR = 4;
     internal const int SO_BROADCAST = 6;
     internal const int SO_SNDBUF = 7;
     internal const int SO_RCVBUF = 8;
     internal const int SO_NO_CHECK = 11;
     internal const int SO_REUSEPORT = 15;
-    internal const int SO_PASSCRED = 16;
     internal const int SO_PEERCRED = 17;
     internal const int SO_BINDTODEVICE = 25;
     internal const int SO_SNDBUFFORCE = 32;
@@ -50,7 +46,6 @@ internal static class Socket
 
     // Control messages of SOL_SOCKET
     internal const int SCM_RIGHTS = 1;
-    internal const int SCM_CREDENTIALS = 2;
 
     // SO_MEMINFO: index of the drop counter, number of its words (linux/sock_diag.h)
     internal const int SK_MEMINFO_DROPS = 8;

@@ -5,8 +5,6 @@ internal static class Tun
 {
     // Requests
     internal const ulong TUNSETIFF = 0x400454ca;
-    internal const ulong TUNSETPERSIST = 0x400454cb;
-    internal const ulong TUNGETIFF = 0x800454d2;
     internal const ulong TUNSETOFFLOAD = 0x400454d0;
     internal const ulong TUNSETQUEUE = 0x400454d9;
 
