@@ -27,7 +27,7 @@ public static class RawPacket
         quoted.CopyTo(message, 8);
         if (!outer6)
         {
-            BinaryPrimitives.WriteUInt16BigEndian(message.AsSpan(2), Checksum(message));
+            BinaryPrimitives.WriteUInt16BigEndian(message.AsSpan(2), NaiveChecksum.Of(message));
         }
 
         from.Run(() =>
@@ -103,23 +103,7 @@ public static class RawPacket
         packet[9] = protocol;
         source.GetAddressBytes().CopyTo(packet, 12);
         destination.GetAddressBytes().CopyTo(packet, 16);
-        BinaryPrimitives.WriteUInt16BigEndian(packet.AsSpan(10), Checksum(packet.AsSpan(0, 20)));
+        BinaryPrimitives.WriteUInt16BigEndian(packet.AsSpan(10), NaiveChecksum.Of(packet.AsSpan(0, 20)));
         return packet;
-    }
-
-    private static ushort Checksum(ReadOnlySpan<byte> data)
-    {
-        uint sum = 0;
-        for (int i = 0; i < data.Length; i += 2)
-        {
-            sum += (uint)((data[i] << 8) | (i + 1 < data.Length ? data[i + 1] : 0));
-        }
-
-        while (sum > 0xffff)
-        {
-            sum = (sum & 0xffff) + (sum >> 16);
-        }
-
-        return (ushort)~sum;
     }
 }

@@ -109,7 +109,7 @@ internal sealed class PingFlow : IDisposable
             BinaryPrimitives.WriteUInt16BigEndian(request.AsSpan(4), _identifier);
             BinaryPrimitives.WriteUInt16BigEndian(request.AsSpan(6), (ushort)number);
             BinaryPrimitives.WriteUInt16BigEndian(request.AsSpan(2), 0);
-            BinaryPrimitives.WriteUInt16BigEndian(request.AsSpan(2), Checksum(request));
+            BinaryPrimitives.WriteUInt16BigEndian(request.AsSpan(2), NaiveChecksum.Of(request));
             _sentAt[number] = DateTime.Now;
             _sent = number + 1;
             try
@@ -150,17 +150,5 @@ internal sealed class PingFlow : IDisposable
                 _answers[BinaryPrimitives.ReadUInt16BigEndian(buffer.AsSpan(at + 6))] = 1;
             }
         }
-    }
-
-    private static ushort Checksum(ReadOnlySpan<byte> data)
-    {
-        uint sum = 0;
-        for (int i = 0; i < data.Length; i += 2)
-        {
-            sum += BinaryPrimitives.ReadUInt16BigEndian(data[i..]);
-        }
-
-        sum = (sum & 0xffff) + (sum >> 16);
-        return (ushort)~(sum + (sum >> 16));
     }
 }

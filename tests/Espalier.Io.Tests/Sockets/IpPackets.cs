@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Espalier.Testing;
 using Espalier.Wire.Addresses;
 
 namespace Espalier.Io.Tests.Sockets;
@@ -39,7 +40,7 @@ internal static class IpPackets
     private static byte[] Transport(InternetAddress from, InternetAddress to, byte protocol, byte[] segment, int checksumAt, bool dontFragment)
     {
         byte[] pseudo = Pseudo(from, to, protocol, segment);
-        BinaryPrimitives.WriteUInt16BigEndian(segment.AsSpan(checksumAt), Checksum(pseudo));
+        BinaryPrimitives.WriteUInt16BigEndian(segment.AsSpan(checksumAt), NaiveChecksum.Of(pseudo));
         return Ip(from, to, protocol, segment, dontFragment);
     }
 
@@ -56,7 +57,7 @@ internal static class IpPackets
             packet[9] = protocol;
             from.Write(packet.AsSpan(12));
             to.Write(packet.AsSpan(16));
-            BinaryPrimitives.WriteUInt16BigEndian(packet.AsSpan(10), Checksum(packet.AsSpan(0, 20)));
+            BinaryPrimitives.WriteUInt16BigEndian(packet.AsSpan(10), NaiveChecksum.Of(packet.AsSpan(0, 20)));
             payload.CopyTo(packet, 20);
             return packet;
         }
@@ -80,7 +81,7 @@ internal static class IpPackets
         message[1] = 4;
         BinaryPrimitives.WriteUInt16BigEndian(message.AsSpan(6), mtu);
         quoted.CopyTo(message.AsSpan(8));
-        BinaryPrimitives.WriteUInt16BigEndian(message.AsSpan(2), Checksum(message));
+        BinaryPrimitives.WriteUInt16BigEndian(message.AsSpan(2), NaiveChecksum.Of(message));
         return message;
     }
 
@@ -92,23 +93,6 @@ internal static class IpPackets
         BinaryPrimitives.WriteUInt32BigEndian(message.AsSpan(4), mtu);
         quoted.CopyTo(message.AsSpan(8));
         return message;
-    }
-
-    /// <summary>RFC 1071, word by word.</summary>
-    internal static ushort Checksum(ReadOnlySpan<byte> bytes)
-    {
-        uint sum = 0;
-        for (int i = 0; i < bytes.Length; i++)
-        {
-            sum += i % 2 == 0 ? (uint)bytes[i] << 8 : bytes[i];
-        }
-
-        while (sum >> 16 != 0)
-        {
-            sum = (sum & 0xFFFF) + (sum >> 16);
-        }
-
-        return (ushort)~sum;
     }
 
     private static byte[] Pseudo(InternetAddress from, InternetAddress to, byte protocol, byte[] payload)

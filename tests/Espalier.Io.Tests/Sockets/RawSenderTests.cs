@@ -61,7 +61,7 @@ public sealed class RawSenderTests : IDisposable
             packet[4] = 0x12;
             packet[8] = 17;
             packet[10] = packet[11] = 0;
-            ushort checksum = IpPackets.Checksum(packet.AsSpan(0, 20));
+            ushort checksum = NaiveChecksum.Of(packet.AsSpan(0, 20));
             packet[10] = (byte)(checksum >> 8);
             packet[11] = (byte)checksum;
         }

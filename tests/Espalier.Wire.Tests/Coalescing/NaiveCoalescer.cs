@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
+using Espalier.Testing;
 using Espalier.Wire.Addresses;
 using Espalier.Wire.Packets;
-using Espalier.Wire.Tests.Offload;
 
 namespace Espalier.Wire.Tests.Coalescing;
 
@@ -131,7 +131,7 @@ internal sealed class NaiveCoalescer
 
             Flow = new Flow(summary.Source, summary.Destination, summary.SourcePort, summary.DestinationPort, summary.Protocol);
             bool isPlain = summary.Version == IpVersion.IPv4
-                ? At == 20 && (Word(bytes, 6) & 0xBFFF) == 0 && PacketShape.Sum(bytes.AsSpan(0, 20)) == 0xFFFF
+                ? At == 20 && (Word(bytes, 6) & 0xBFFF) == 0 && NaiveChecksum.Sum(bytes.AsSpan(0, 20)) == 0xFFFF
                 : IPv6HeaderChain.TryWalk(bytes[6], bytes.AsSpan(40), out var chain) && !chain.HasFragmentHeader;
             int transport = bytes.Length - At;
             if (!isPlain || summary.TotalLength != bytes.Length || transport < (IsTcp ? 20 : 8))
@@ -165,7 +165,7 @@ internal sealed class NaiveCoalescer
 
         public int Payload => Bytes.Length - Headers;
 
-        public bool IsIntact => _isIntact ??= PacketShape.Sum(
+        public bool IsIntact => _isIntact ??= NaiveChecksum.Sum(
             [.. Bytes[0] >> 4 == 4 ? Bytes[12..20] : Bytes[8..40], (byte)((Bytes.Length - At) >> 8), (byte)(Bytes.Length - At), 0, IsTcp ? (byte)6 : (byte)17, .. Bytes[At..]]) == 0xFFFF;
     }
 }

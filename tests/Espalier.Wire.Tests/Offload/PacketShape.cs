@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Espalier.Testing;
 using Espalier.Wire.Offload;
 
 namespace Espalier.Wire.Tests.Offload;
@@ -46,7 +47,7 @@ internal sealed record PacketShape
     public byte[] Build()
     {
         byte[] packet = WithoutChecksum();
-        ushort checksum = (ushort)~Sum([.. PseudoHeader(packet), .. packet[TransportOffset..]]);
+        ushort checksum = (ushort)~NaiveChecksum.Sum([.. PseudoHeader(packet), .. packet[TransportOffset..]]);
         BinaryPrimitives.WriteUInt16BigEndian(packet.AsSpan(TransportOffset + ChecksumOffset), checksum == 0 && !IsTcp ? (ushort)0xFFFF : checksum);
         return packet;
     }
@@ -55,7 +56,7 @@ internal sealed record PacketShape
     public byte[] BuildPartial(int segmentSize, out VnetHeader header)
     {
         byte[] packet = WithoutChecksum();
-        BinaryPrimitives.WriteUInt16BigEndian(packet.AsSpan(TransportOffset + ChecksumOffset), Sum(PseudoHeader(packet)));
+        BinaryPrimitives.WriteUInt16BigEndian(packet.AsSpan(TransportOffset + ChecksumOffset), NaiveChecksum.Sum(PseudoHeader(packet)));
         header = new VnetHeader
         {
             NeedsChecksum = true,
@@ -85,23 +86,6 @@ internal sealed record PacketShape
         }
 
         return segments;
-    }
-
-    /// <summary>RFC 1071 by its definition: the folded sum, not complemented.</summary>
-    public static ushort Sum(ReadOnlySpan<byte> data)
-    {
-        uint sum = 0;
-        for (int i = 0; i < data.Length; i++)
-        {
-            sum += i % 2 == 0 ? (uint)data[i] << 8 : data[i];
-        }
-
-        while (sum >> 16 != 0)
-        {
-            sum = (sum & 0xFFFF) + (sum >> 16);
-        }
-
-        return (ushort)sum;
     }
 
     private int ChecksumOffset => IsTcp ? 16 : 6;
@@ -136,7 +120,7 @@ internal sealed record PacketShape
         packet[9] = IsTcp ? (byte)6 : (byte)17;
         new byte[] { 10, 0, 0, Hosts, 10, 0, 1, Hosts }.CopyTo(packet, 12);
         Options.CopyTo(packet, 20);
-        BinaryPrimitives.WriteUInt16BigEndian(packet.AsSpan(10), (ushort)~Sum(packet.AsSpan(0, TransportOffset)));
+        BinaryPrimitives.WriteUInt16BigEndian(packet.AsSpan(10), (ushort)~NaiveChecksum.Sum(packet.AsSpan(0, TransportOffset)));
     }
 
     private void WriteIPv6(byte[] packet)
