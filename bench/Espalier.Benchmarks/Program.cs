@@ -21,9 +21,18 @@ switch (args)
 {
     case ["gate", .. var options]:
         return GateRun.Run(options, artifacts, Console.Out);
-    case ["framing", .. var rest]:
-        FramingCost.Run(rest is [var rounds] ? int.Parse(rounds, CultureInfo.InvariantCulture) : 300, Console.Out);
+    case ["framing"]:
+        FramingCost.Run(300, Console.Out);
         return 0;
+    case ["framing", var text] when int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int rounds) && rounds > 0:
+        FramingCost.Run(rounds, Console.Out);
+        return 0;
+    case ["framing", ..]:
+        Console.Error.WriteLine("framing takes a number of rounds, or nothing");
+        return 2;
+    case [not "full" and [not '-', ..] word, ..]:
+        Console.Error.WriteLine($"there is no command '{word}'; there are full, gate and framing, and BenchmarkDotNet's options (docs/benchmarks.md)");
+        return 2;
 }
 
 bool isFull = args is ["full", ..];
