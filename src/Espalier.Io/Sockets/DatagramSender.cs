@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using System.Runtime.CompilerServices;
 using Espalier.Io.Batches;
 using Espalier.Io.Interop;
@@ -186,37 +185,14 @@ internal sealed unsafe class DatagramSender(SafeDescriptor descriptor, IpVersion
         byte* at = (byte*)header->msg_control;
         if (version == IpVersion.IPv4)
         {
-            WriteIPv4(ref at, in slot);
+            PacketControl.WriteIPv4(ref at, in slot);
         }
         else
         {
-            WriteIPv6(ref at, in slot, scope);
+            PacketControl.WriteIPv6(ref at, in slot, scope);
         }
 
         header->msg_controllen = (nuint)(at - (byte*)header->msg_control);
-    }
-
-    private static void WriteIPv4(ref byte* at, in PacketSlot slot)
-    {
-        if (!slot.Local.IsUnspecified)
-        {
-            var information = (in_pktinfo*)ControlMessages.Write(ref at, Ip.IPPROTO_IP, Ip.IP_PKTINFO, sizeof(in_pktinfo));
-            *information = new in_pktinfo { ipi_spec_dst = SocketAddress.BigEndian((uint)slot.Local.Bits) };
-        }
-
-        *(int*)ControlMessages.Write(ref at, Ip.IPPROTO_IP, Ip.IP_TOS, sizeof(int)) = slot.TrafficClass;
-    }
-
-    private static void WriteIPv6(ref byte* at, in PacketSlot slot, uint scope)
-    {
-        if (!slot.Local.IsUnspecified)
-        {
-            var information = (in6_pktinfo*)ControlMessages.Write(ref at, Ip.IPPROTO_IPV6, Ip.IPV6_PKTINFO, sizeof(in6_pktinfo));
-            BinaryPrimitives.WriteUInt128BigEndian(new Span<byte>(information->ipi6_addr, 16), slot.Local.Bits);
-            information->ipi6_ifindex = scope;
-        }
-
-        *(int*)ControlMessages.Write(ref at, Ip.IPPROTO_IPV6, Ip.IPV6_TCLASS, sizeof(int)) = slot.TrafficClass;
     }
 
     /// <summary>

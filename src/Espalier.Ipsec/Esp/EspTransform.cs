@@ -6,7 +6,7 @@ namespace Espalier.Ipsec.Esp;
 /// </summary>
 public struct EspFrame
 {
-    /// <summary>Where the SPI stands in the buffer.</summary>
+    /// <summary>Bytes of the buffer before the SPI.</summary>
     public int Offset;
 
     /// <summary>Bytes from the SPI to the end of the ICV.</summary>
@@ -33,10 +33,10 @@ public struct EspFrame
 /// </summary>
 public readonly record struct EspGeometry(int IvLength, int IcvLength, int Alignment)
 {
-    /// <summary>SPI and sequence number.</summary>
+    /// <summary>Bytes of SPI and sequence number.</summary>
     public const int HeaderLength = 8;
 
-    /// <summary>Pad length and next header.</summary>
+    /// <summary>Bytes of pad length and next header.</summary>
     public const int TrailerLength = 2;
 
     /// <summary>Length of the whole ESP packet for <paramref name="payloadLength"/> bytes of payload (TFC padding included) and minimal padding.</summary>

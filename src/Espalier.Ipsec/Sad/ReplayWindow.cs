@@ -29,7 +29,7 @@ public enum ReplayVerdict : byte
 /// </remarks>
 public sealed class ReplayWindow
 {
-    /// <summary>Largest window (the kernel's XFRMA_REPLAY_ESN_MAX).</summary>
+    /// <summary>Largest window, in packets (the kernel's XFRMA_REPLAY_ESN_MAX).</summary>
     public const int MaximumSize = 4096;
 
     private readonly ulong[] ring;

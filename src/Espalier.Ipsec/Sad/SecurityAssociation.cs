@@ -60,7 +60,7 @@ public enum SaFlags : byte
     /// <summary>Never set DF on the outer header.</summary>
     NoPmtuDiscovery = 4,
 
-    /// <summary>Kept verbatim.</summary>
+    /// <summary>For receiving only: never chosen for sending.</summary>
     WildcardReceive = 8,
 
     /// <summary>An ICMP error to this host, or outside the SA's selector, is let in if what it is about would be.</summary>
@@ -90,7 +90,7 @@ public enum SaExtraFlags : uint
     OutboundSequenceMayWrap = 2,
 }
 
-/// <summary>UDP encapsulation of an SA (RFC 3948; the kernel's xfrm_encap_tmpl with UDP_ENCAP_ESPINUDP).</summary>
+/// <summary>UDP encapsulation of an SA (RFC 3948; the kernel's xfrm_encap_tmpl with UDP_ENCAP_ESPINUDP). Ports are in host byte order.</summary>
 public readonly record struct UdpEncapsulation(ushort SourcePort, ushort DestinationPort, InternetAddress OriginalAddress);
 
 /// <summary>
@@ -159,7 +159,7 @@ public sealed class SecurityAssociation : IDisposable
     /// <summary>The peer's address and port last reported by MAPPING, so that it is reported once per change. Inbound worker.</summary>
     public InternetAddress MappedAddress;
 
-    /// <summary>See <see cref="MappedAddress"/>.</summary>
+    /// <summary>The port, in host byte order, that goes with <see cref="MappedAddress"/>.</summary>
     public ushort MappedPort;
 
     // Warm: set by the control thread, workers frozen.
@@ -234,10 +234,10 @@ public sealed class SecurityAssociation : IDisposable
     /// <summary>XFRMA_MTIMER_THRESH: at most one MAPPING for the same port in so many seconds, 0 = one per change.</summary>
     public uint MappingMaxAge { get; set; }
 
-    /// <summary>XFRMA_ETIMER_THRESH, verbatim.</summary>
+    /// <summary>XFRMA_ETIMER_THRESH: not 0 = a replay state that has moved is told every second, whatever the number; answered as it came.</summary>
     public uint ReplayMaxAge { get; set; }
 
-    /// <summary>XFRMA_REPLAY_THRESH, verbatim.</summary>
+    /// <summary>XFRMA_REPLAY_THRESH: a replay state is told after so many sequence numbers, 0 = never for that.</summary>
     public uint ReplayMaxDifference { get; set; }
 
     /// <summary>XFRMA_COADDR verbatim, or null; UPDSA replaces one that was there.</summary>

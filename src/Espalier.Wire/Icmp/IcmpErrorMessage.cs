@@ -35,7 +35,7 @@ public static class IcmpErrorMessage
     /// <summary>RFC 791: every link carries an IPv4 packet of 68 bytes; a smaller MTU is never reported.</summary>
     public const int SmallestIPv4Mtu = 68;
 
-    /// <summary>A buffer of this size holds any message written here.</summary>
+    /// <summary>A buffer of so many bytes holds any message written here.</summary>
     public const int MaximumLength = LargestIPv6Error - IPv6Packet.FixedHeaderLength;
 
     /// <summary>

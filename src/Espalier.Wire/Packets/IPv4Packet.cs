@@ -6,6 +6,7 @@ namespace Espalier.Wire.Packets;
 
 /// <summary>
 /// A view of an IPv4 packet (RFC 791 §3.1). <see cref="TryParse"/> validates once; after it no accessor can fail.
+/// Numbers are in network byte order on the wire, and given in host byte order.
 /// The view owns nothing: it is valid as long as the buffer behind it.
 /// <code>
 ///  0                   1                   2                   3

@@ -5,6 +5,7 @@ namespace Espalier.Wire.Packets;
 
 /// <summary>
 /// A view of an IPv6 packet (RFC 8200 §3). <see cref="TryParse"/> validates once; after it no accessor can fail.
+/// Numbers are in network byte order on the wire, and given in host byte order.
 /// Extension headers are walked by <see cref="IPv6HeaderChain"/>. Jumbograms (RFC 2675) are not read as such:
 /// a payload length of 0 means that nothing follows the header.
 /// <code>
@@ -21,7 +22,7 @@ public readonly ref struct IPv6Packet
     /// <summary>Bytes of the header without extension headers.</summary>
     public const int FixedHeaderLength = 40;
 
-    /// <summary>Smallest MTU of a link that carries IPv6 (RFC 8200 §5).</summary>
+    /// <summary>Smallest MTU, in bytes, of a link that carries IPv6 (RFC 8200 §5).</summary>
     public const int MinimumMtu = 1280;
 
     private readonly ReadOnlySpan<byte> _packet;

@@ -6,6 +6,7 @@ namespace Espalier.Wire.Packets;
 
 /// <summary>
 /// A view of an ICMP (RFC 792) or ICMPv6 (RFC 4443 §2.1) message. <see cref="TryParse"/> validates once; after it no accessor can fail.
+/// Numbers are in network byte order on the wire, and given in host byte order.
 /// <code>
 /// |     Type      |     Code      |           Checksum            |
 /// |                    depends on type and code                   |
@@ -49,7 +50,7 @@ public readonly ref struct IcmpMessage
     /// <summary>Echo: sequence number.</summary>
     public ushort SequenceNumber => BinaryPrimitives.ReadUInt16BigEndian(_message[6..]);
 
-    /// <summary>ICMP fragmentation needed: next-hop MTU (RFC 1191 §4). 0 comes from routers that do not know the field.</summary>
+    /// <summary>ICMP fragmentation needed: next-hop MTU in bytes (RFC 1191 §4). 0 comes from routers that do not know the field.</summary>
     public ushort NextHopMtu => BinaryPrimitives.ReadUInt16BigEndian(_message[6..]);
 
     /// <summary>ICMPv6 Packet Too Big: MTU (RFC 4443 §3.2).</summary>

@@ -6,6 +6,7 @@ namespace Espalier.Wire.Packets;
 
 /// <summary>
 /// A view of a UDP datagram (RFC 768). <see cref="TryParse"/> validates once; after it no accessor can fail.
+/// Numbers are in network byte order on the wire, and given in host byte order.
 /// <code>
 /// |          Source Port          |        Destination Port       |
 /// |            Length             |            Checksum           |

@@ -324,22 +324,6 @@ public sealed class OuterSocketTests : IDisposable
     private static OuterSocket OpenSocket(NetworkNamespace where, bool raw, IpVersion version, bool segmentation = true) => where.Run<OuterSocket>(
         () => raw ? RawEspSocket.Open(Options(version)) : UdpEncapsulationSocket.Open(Options(version, Port) with { Segmentation = segmentation }));
 
-    private static List<(PacketSlot Slot, byte[] Bytes)> ReceiveAll(OuterSocket socket, int count)
-    {
-        var batch = NewBatch();
-        var packets = new List<(PacketSlot, byte[])>();
-        while (packets.Count < count && Receive(socket, batch) > 0)
-        {
-            for (int i = 0; i < batch.Count; i++)
-            {
-                packets.Add((batch[i], batch.Packet(i).ToArray()));
-            }
-        }
-
-        Assert.Equal(count, packets.Count);
-        return packets;
-    }
-
     private static unsafe byte[] ReadPacket(SafeDescriptor descriptor)
     {
         Assert.True(Wait(descriptor.Number, Files.POLLIN));

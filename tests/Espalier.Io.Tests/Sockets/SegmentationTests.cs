@@ -183,20 +183,4 @@ public sealed class SegmentationTests : IDisposable
             Assert.Equal(2, received[i].Slot.TrafficClass);
         }
     }
-
-    private static List<(PacketSlot Slot, byte[] Bytes)> ReceiveAll(OuterSocket socket, int count)
-    {
-        var batch = NewBatch();
-        var packets = new List<(PacketSlot, byte[])>();
-        while (packets.Count < count && Receive(socket, batch) > 0)
-        {
-            for (int i = 0; i < batch.Count; i++)
-            {
-                packets.Add((batch[i], batch.Packet(i).ToArray()));
-            }
-        }
-
-        Assert.Equal(count, packets.Count);
-        return packets;
-    }
 }

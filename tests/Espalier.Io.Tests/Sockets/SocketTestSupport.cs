@@ -84,4 +84,21 @@ internal static class SocketTestSupport
     }
 
     internal static OuterSocketOptions Options(IpVersion version, ushort port = 0) => new() { Version = version, Port = port };
+
+    /// <summary>Receives until there are <paramref name="count"/> packets; no more may come with the last of them.</summary>
+    internal static List<(PacketSlot Slot, byte[] Bytes)> ReceiveAll(OuterSocket socket, int count)
+    {
+        var batch = NewBatch();
+        var packets = new List<(PacketSlot, byte[])>();
+        while (packets.Count < count && Receive(socket, batch) > 0)
+        {
+            for (int i = 0; i < batch.Count; i++)
+            {
+                packets.Add((batch[i], batch.Packet(i).ToArray()));
+            }
+        }
+
+        Assert.Equal(count, packets.Count);
+        return packets;
+    }
 }
