@@ -1,3 +1,4 @@
 using Espalier.CommandLine;
 
+StandardStreams.OpenWhatIsClosed();
 return RootCommandFactory.Invoke(args, Console.Out, Console.Error);

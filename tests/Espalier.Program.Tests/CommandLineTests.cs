@@ -1,4 +1,5 @@
 using Espalier.CommandLine;
+using Espalier.Testing;
 
 namespace Espalier.Program.Tests;
 
@@ -76,6 +77,20 @@ public sealed class CommandLineTests
 
         Assert.Equal(0, code);
         Assert.Matches(@"^\d+\.\d+\.\d+", output);
+    }
+
+    [Theory]
+    [InlineData("--help > /dev/full", 1, "espalier: No space left on device")]
+    [InlineData("doctor > /dev/full", 1, "espalier: No space left on device")]
+    [InlineData("--help > /dev/full 2> /dev/full", 1, "")]
+    [InlineData("run --no-such-option 2> /dev/full", 1, "")]
+    public void Output_ThatCannotBeWritten_GetsOneLineOrNone(string commandLine, int code, string reason)
+    {
+        var result = Command.Try("sh", ["-c", $"ESPALIER_CONTROL=@none-{Environment.ProcessId} {ExecTests.Program} {commandLine}"]);
+
+        Assert.Equal(code, result.ExitCode);
+        Assert.StartsWith(reason, result.Error, StringComparison.Ordinal);
+        Assert.Equal(reason == "" ? 0 : 1, result.Error.Split('\n', StringSplitOptions.RemoveEmptyEntries).Length);
     }
 
     [Fact]

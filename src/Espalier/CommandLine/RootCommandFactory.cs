@@ -39,8 +39,34 @@ internal static class RootCommandFactory
         return root;
     }
 
-    /// <summary>Parses and runs a command line; the exit code. A bad one gets one line, not the whole help.</summary>
+    /// <summary>Parses and runs a command line; the exit code. A bad one gets one line, not the whole help; so does output that cannot be written.</summary>
     internal static int Invoke(string[] arguments, TextWriter output, TextWriter error)
+    {
+        try
+        {
+            return ParseAndRun(arguments, output, error);
+        }
+        catch (IOException exception)
+        {
+            return Unwritten(error, exception);
+        }
+    }
+
+    private static int Unwritten(TextWriter error, IOException exception)
+    {
+        try
+        {
+            error.WriteLine($"espalier: {exception.Message}");
+        }
+        catch (IOException)
+        {
+            // There is nobody to tell; the exit code does.
+        }
+
+        return ExitCodes.Failure;
+    }
+
+    private static int ParseAndRun(string[] arguments, TextWriter output, TextWriter error)
     {
         var parsed = Create().Parse(arguments, new ParserConfiguration { EnablePosixBundling = false, ResponseFileTokenReplacer = null });
         bool asksForHelp = parsed.Action is NotedHelp;
