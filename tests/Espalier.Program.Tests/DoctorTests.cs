@@ -143,6 +143,19 @@ public sealed class DoctorTests : IDisposable
     }
 
     [Fact]
+    public void Loopback_Down_IsAProblemWhereThereIsAPort()
+    {
+        Assert.Empty(LoopbackCheck.Examine(Host(), 4500));
+
+        Put("/proc/net/fib_trie", "Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 192.0.2.1\n        /32 host LOCAL\n");
+        Assert.Equal(Severity.Problem, Assert.Single(LoopbackCheck.Examine(Host(), 4500)).Severity);
+        Assert.Empty(LoopbackCheck.Examine(Host(), 0));
+
+        Put("/proc/net/fib_trie", "Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 127.0.0.1\n        /32 host LOCAL\n");
+        Assert.Empty(LoopbackCheck.Examine(Host(), 4500));
+    }
+
+    [Fact]
     public void StrongSwan_SettingsInTheWay_AreNamed()
     {
         Put("/etc/strongswan.conf", "charon {\n  ignore_routing_tables = 4550\n  # interfaces_ignore = esp0\n}\n");

@@ -10,8 +10,9 @@ internal static class DoctorCommand
 {
     private const string Notes = """
         Looks, and changes nothing. Checks: whether the kernel has ESP of its own, TUN, rights, nftables, limits of socket buffers,
-        who holds UDP ports 500 and 4500, reverse path filtering, forwarding, crypto engines, the preload library, a data plane that runs
-        already, and settings of strongSwan that get in the way. Run it as the user, and in the network namespace, of 'espalier run'.
+        who holds UDP ports 500 and 4500, the loopback device, reverse path filtering, forwarding, crypto engines, the preload library,
+        a data plane that runs already, and settings of strongSwan that get in the way. Run it as the user, and in the network
+        namespace, of 'espalier run'.
 
         Examples:
           espalier doctor
@@ -42,6 +43,7 @@ internal static class DoctorCommand
         .. KernelEspCheck.Examine(host),
         .. GuardCheck.Examine(host),
         .. PortCheck.Examine(host, port),
+        .. LoopbackCheck.Examine(host, port),
         .. BufferCheck.Examine(host, receiveBuffer),
         .. RoutingCheck.Examine(host),
         .. CryptoCheck.Examine(CryptoEngines.Survey()),
