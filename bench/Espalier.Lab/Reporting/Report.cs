@@ -70,6 +70,9 @@ internal static class Report
             .Select(fact => $"{fact.Name}: {fact.Value} | {after[fact.Name]}");
     }
 
+    // Most programs begin what they say of their version with their name.
+    private static string Named(string name, string value) => value.StartsWith(name, StringComparison.OrdinalIgnoreCase) ? value : $"{name} {value}";
+
     // Versions one by one, as not both runs need have the same subjects; memory in GB, since kernels keep now more and now less for themselves.
     private static IEnumerable<(string Name, string Value)> Comparable(ResultFile results) => FactsOfOne(results)
         .Where(fact => fact.Name is not ("run" or "loadAverage" or "versions" or "memoryBytes"))
@@ -81,7 +84,7 @@ internal static class Report
         var s = results.Settings;
         foreach (var (name, value) in results.Machine)
         {
-            yield return (name, value is JsonObject inner ? string.Join("; ", inner.Select(v => $"{v.Key} {v.Value}")) : $"{value}");
+            yield return (name, value is JsonObject inner ? string.Join("; ", inner.Select(v => Named(v.Key, $"{v.Value}"))) : $"{value}");
         }
 
         yield return ("run", FormattableString.Invariant($"{results.Started:yyyy-MM-dd HH:mm} UTC, seed {results.Seed}, {(s.Full ? "full" : "short")} profile"));
