@@ -55,7 +55,7 @@ public enum DropReason : byte
 
     // Inbound, after decryption.
 
-    /// <summary>Pad length larger than the packet, or padding not 1, 2, 3 … (RFC 4303 §2.4).</summary>
+    /// <summary>Pad length larger than the packet (RFC 4303 §2.5).</summary>
     InboundBadPadding,
 
     /// <summary>Next header is neither 4, 41 nor 59, or does not fit the inner version.</summary>

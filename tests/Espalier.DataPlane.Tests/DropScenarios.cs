@@ -22,7 +22,7 @@ internal static class DropScenarios
     public static Dictionary<DropReason, Action> All { get; } = new()
     {
         [DropReason.InboundOversized] = () => Inbound(DropReason.InboundOversized, pair => new byte[10_200]),
-        [DropReason.InboundMalformedEsp] = () => Inbound(DropReason.InboundMalformedEsp, pair => pair.Capture(Packets.Udp(Near, Far))[..^1]),
+        [DropReason.InboundMalformedEsp] = () => Inbound(DropReason.InboundMalformedEsp, pair => pair.Capture(Packets.Udp(Near, Far))[..33]),
         [DropReason.InboundIkeWithoutDaemon] = () => Inbound(DropReason.InboundIkeWithoutDaemon, _ => [0, 0, 0, 0, 1, 2, 3, 4, 5, 6]),
         [DropReason.InboundIkeTooLarge] = () => Inbound(
             DropReason.InboundIkeTooLarge, _ => [0, 0, 0, 0, 1, 2, 3, 4, 5, 6], relay: new RecordingRelay { Refusal = 90 }),
@@ -66,7 +66,7 @@ internal static class DropScenarios
         }),
         [DropReason.InboundBadPadding] = () => Inbound(
             DropReason.InboundBadPadding,
-            _ => Forge.SealRaw(Suite.NullSha1, Pair.LeftToRight, 1, [.. Packets.Udp(Near, Far, payload: 20), 1, 2, 3, 4, 9, 6, 6, 4]), Null),
+            _ => Forge.SealRaw(Suite.NullSha1, Pair.LeftToRight, 1, [.. Packets.Udp(Near, Far, payload: 20), 1, 2, 3, 4, 5, 6, 255, 4]), Null),
         [DropReason.InboundBadNextHeader] = () => Inbound(
             DropReason.InboundBadNextHeader, _ => Forge.Seal(Suite.NullSha1, Pair.LeftToRight, 1, Packets.Udp(Near, Far), 17), Null),
         [DropReason.InboundMalformedInner] = () => Inbound(

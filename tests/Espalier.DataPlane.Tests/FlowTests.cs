@@ -274,6 +274,23 @@ public sealed class FlowTests
             (TrafficCounter.EcnAlerts, 1));
     }
 
+    [Theory]
+    [InlineData(new byte[] { 0, 0, 0, 0, 0, 0 })]
+    [InlineData(new byte[] { 1, 2, 3, 4, 9, 6 })]
+    public void Inner_UnusualPadding_CountedAndDelivered(byte[] padding)
+    {
+        // RFC 4303 §2.4: what was authenticated is the peer's own.
+        using var pair = new Pair();
+        byte[] inner = Packets.Udp("10.1.0.1", "10.2.0.1", payload: 20);
+        byte[] esp = Forge.SealRaw(Suite.Gcm, Pair.LeftToRight, 1, [.. inner, .. padding, (byte)padding.Length, 4]);
+        var before = pair.Right.Counters.Snapshot();
+        pair.Inject(esp);
+        Assert.Equal([inner], pair.Right.Tunnel.Written);
+        Expect.Changes(
+            pair.Right, before, [], (TrafficCounter.OuterPacketsRead, 1), (TrafficCounter.InboundPackets, 1), (TrafficCounter.InboundBytes, inner.Length),
+            (TrafficCounter.UnusualPadding, 1));
+    }
+
     [Fact]
     public void Keepalive_CountedQuietly()
     {

@@ -61,6 +61,7 @@ public sealed class DataPlaneMetrics : IDisposable
         Add("espalier.icmp.withheld", "{packet}", "ICMP errors withheld.", TrafficCounter.IcmpErrorsWithheld);
         Add("espalier.icmp.ignored", "{packet}", "ICMP errors received and not believed.", TrafficCounter.IcmpErrorsIgnored);
         Add("espalier.path_mtu.learnt", "{event}", "Smaller path MTUs learnt.", TrafficCounter.PathMtuLearnt);
+        Add("espalier.padding.unusual", "{packet}", "Padding other than 1, 2, 3 …", TrafficCounter.UnusualPadding);
         Add("espalier.ecn.alerts", "{packet}", "Unusual ECN combinations.", TrafficCounter.EcnAlerts);
         Add("espalier.acquires", "{event}", "ACQUIRE events.", TrafficCounter.AcquiresPosted);
         Add("espalier.mappings", "{event}", "MAPPING events.", TrafficCounter.MappingsPosted);

@@ -54,6 +54,9 @@ public enum TrafficCounter : byte
     /// <summary>Unusual ECN combinations that RFC 6040 §4.2 asks to be noticed (the packet passed).</summary>
     EcnAlerts,
 
+    /// <summary>Authentic packets whose padding is not 1, 2, 3 … (RFC 4303 §2.4; the packet passed).</summary>
+    UnusualPadding,
+
     /// <summary>ICMP errors from the error queues that quote a packet of ours and gave a smaller path MTU.</summary>
     PathMtuLearnt,
 

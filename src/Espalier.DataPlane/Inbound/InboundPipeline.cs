@@ -134,6 +134,11 @@ internal sealed class InboundPipeline
             return reason;
         }
 
+        if (inner.HasUnusualPadding)
+        {
+            _counters.Add(TrafficCounter.UnusualPadding);
+        }
+
         slot.Offset = frame.Offset + inner.Offset;
         slot.Length = inner.Length;
         return CheckInner(association, batch.Packet(index), slot.TrafficClass);

@@ -10,7 +10,11 @@ namespace Espalier.Ipsec.Esp;
 /// <param name="Offset">Where it starts, counted from the SPI.</param>
 /// <param name="Length">Its length by its own header; TFC padding is not in it.</param>
 /// <param name="Version">Its IP version.</param>
-public readonly record struct InnerPacket(int Offset, int Length, IpVersion Version);
+public readonly record struct InnerPacket(int Offset, int Length, IpVersion Version)
+{
+    /// <summary>The padding behind it is not 1, 2, 3 … (RFC 4303 §2.4).</summary>
+    public bool HasUnusualPadding { get; init; }
+}
 
 /// <summary>
 /// Receives ESP (RFC 4303 §3.4) in two steps around the SA's transform: <see cref="Check"/> before it is opened, <see cref="Commit"/> after its ICV verified.
@@ -19,7 +23,7 @@ public readonly record struct InnerPacket(int Offset, int Length, IpVersion Vers
 public static class EspDecapsulation
 {
     /// <summary>
-    /// State, direction, length, alignment, the replay window, then the limits (in the order of the kernel's xfrm_input, so that a replayed packet
+    /// State, direction, length, whole blocks, the replay window, then the limits (in the order of the kernel's xfrm_input, so that a replayed packet
     /// cannot end an SA). The window is not changed; the SA's replay counters and, where a limit is met, its state are.
     /// </summary>
     /// <param name="sa">The SA that SPI and outer destination found.</param>
@@ -40,7 +44,7 @@ public static class EspDecapsulation
             return DropReason.InboundSaDirection;
         }
 
-        if (!FitsGeometry(transform.Geometry, esp.Length))
+        if (!transform.Geometry.CanBeOpened(esp.Length))
         {
             return DropReason.InboundMalformedEsp;
         }
@@ -110,12 +114,6 @@ public static class EspDecapsulation
         }
     }
 
-    private static bool FitsGeometry(EspGeometry geometry, int length)
-    {
-        int ciphertext = length - EspGeometry.HeaderLength - geometry.IvLength - geometry.IcvLength;
-        return ciphertext >= Math.Max(EspGeometry.TrailerLength, geometry.Alignment) && (ciphertext & (geometry.Alignment - 1)) == 0;
-    }
-
     // As the kernel: a number that was never sent counts in no counter of the SA, though it is dropped for its sequence number.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static DropReason Judge(SecurityAssociation sa, ReplayVerdict verdict)
@@ -149,11 +147,6 @@ public static class EspDecapsulation
         }
 
         used = payloadLength;
-        if (!IsPadding(plaintext.Slice(payloadLength, padLength)))
-        {
-            return DropReason.InboundBadPadding;
-        }
-
         var payload = plaintext[..payloadLength];
         switch (nextHeader)
         {
@@ -178,16 +171,17 @@ public static class EspDecapsulation
                 }
 
                 used = length;
-                inner = new InnerPacket(offset, length, version);
+                inner = new InnerPacket(offset, length, version) { HasUnusualPadding = !IsUsual(plaintext.Slice(payloadLength, padLength)) };
                 return DropReason.None;
             default:
                 return DropReason.InboundBadNextHeader;
         }
     }
 
-    // RFC 4303 §2.4: a receiver should inspect the padding, which no algorithm here defines otherwise.
+    // RFC 4303 §2.4: a receiver should inspect the padding, against changes by others "in the absence of other integrity measures". No SA here is
+    // without one: whoever wrote this padding has the key.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static bool IsPadding(ReadOnlySpan<byte> padding)
+    private static bool IsUsual(ReadOnlySpan<byte> padding)
     {
         for (int i = 0; i < padding.Length; i++)
         {

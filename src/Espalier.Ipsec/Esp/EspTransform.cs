@@ -29,7 +29,7 @@ public struct EspFrame
 /// | Security Parameters Index | Sequence Number | IV (IvLength) |
 /// | payload … padding | pad length | next header | ICV (IcvLength) |
 /// </code>
-/// Payload, padding, pad length and next header together are a multiple of <see cref="Alignment"/>, a power of two and at least 4.
+/// Payload, padding, pad length and next header together are a multiple of <see cref="Alignment"/>, a power of two and at least 4, where we send.
 /// </summary>
 public readonly record struct EspGeometry(int IvLength, int IcvLength, int Alignment)
 {
@@ -39,11 +39,24 @@ public readonly record struct EspGeometry(int IvLength, int IcvLength, int Align
     /// <summary>Bytes of pad length and next header.</summary>
     public const int TrailerLength = 2;
 
+    /// <summary>What every ciphertext that is sent is a multiple of (RFC 4303 §2.4); more is the block of a cipher.</summary>
+    public const int LeastAlignment = 4;
+
     /// <summary>Length of the whole ESP packet for <paramref name="payloadLength"/> bytes of payload (TFC padding included) and minimal padding.</summary>
     public int PacketLength(int payloadLength)
     {
         int ciphertext = (payloadLength + TrailerLength + Alignment - 1) & -Alignment;
         return HeaderLength + IvLength + ciphertext + IcvLength;
+    }
+
+    /// <summary>
+    /// True if a packet of this length that was received has room for header, IV, trailer and ICV, and a whole number of the cipher's blocks. That the ciphertext
+    /// ends at a multiple of 4 (RFC 4303 §2.4) is asked of the sender; no cipher needs it, and the kernel does not look either.
+    /// </summary>
+    public bool CanBeOpened(int espLength)
+    {
+        int ciphertext = espLength - HeaderLength - IvLength - IcvLength;
+        return ciphertext >= TrailerLength && (Alignment == LeastAlignment || (ciphertext & (Alignment - 1)) == 0);
     }
 
     /// <summary>The largest payload whose ESP packet fits in <paramref name="espLength"/> bytes; negative if none does.</summary>

@@ -55,13 +55,32 @@ public sealed class ForgeryTests
             Assert.False(transform.TryOpen(truncated, 5), $"{length} of {genuine.Length} bytes");
         }
 
-        int smallest = transform.Geometry.PacketLength(0);
+        var geometry = transform.Geometry;
+        int smallest = EspGeometry.HeaderLength + geometry.IvLength + EspGeometry.TrailerLength + geometry.IcvLength;
         for (int length = 0; length < smallest; length++)
         {
             Assert.False(transform.TrySeal(new byte[length], 5));
         }
 
         Assert.True(transform.TryOpen(genuine, 5));
+    }
+
+    // RFC 4303 §2.4 has the sender end the ciphertext at a multiple of 4; a cipher without blocks opens any, as in the kernel.
+    [Theory]
+    [MemberData(nameof(Cases))]
+    public void SealAndOpen_EveryLengthOfCiphertext_NeedsWholeBlocksAlone(string line, bool esn)
+    {
+        using var transform = AlgorithmCases.Create(AlgorithmCases.Specs(line), esn);
+        var geometry = transform.Geometry;
+        for (int length = EspGeometry.TrailerLength; length <= 40; length++)
+        {
+            byte[] plaintext = [.. Enumerable.Range(1, length).Select(i => (byte)i)];
+            byte[] packet = AlgorithmCases.Prepare(geometry, Spi, 9, plaintext);
+            bool isWhole = geometry.Alignment == 4 || length % geometry.Alignment == 0;
+            Assert.Equal(isWhole, transform.TrySeal(packet, 9));
+            Assert.Equal(isWhole, transform.TryOpen(packet, 9));
+            Assert.Equal(plaintext, packet[(EspGeometry.HeaderLength + geometry.IvLength)..^geometry.IcvLength]);
+        }
     }
 
     [Theory]

@@ -41,16 +41,25 @@ public class EspDecapsulationTests
     [InlineData(8)]
     [InlineData(16)]
     [InlineData(32)]
-    [InlineData(35)]
-    [InlineData(37)]
-    [InlineData(38)]
-    [InlineData(39)]
-    public void Check_ShorterThanAnEmptyPacketOrUnaligned_IsMalformed(int length)
+    [InlineData(33)]
+    public void Check_ShorterThanATrailer_IsMalformed(int length)
     {
-        // Header 8, IV 8, trailer in one block of 4, ICV 16: the shortest is 36.
+        // Header 8, IV 8, trailer 2, ICV 16: the shortest is 34.
         var sa = Build.Sa(0x100, window: 64);
         Assert.Equal(DropReason.InboundMalformedEsp, EspDecapsulation.Check(sa, new byte[length], out _, out _));
         Assert.Equal((0UL, 0UL), (sa.ReplayFailures, sa.ReplayWindowFailures));
+    }
+
+    [Theory]
+    [InlineData(34)]
+    [InlineData(35)]
+    [InlineData(36)]
+    [InlineData(37)]
+    public void Check_CiphertextThatEndsAnywhere_IsTakenWhereTheCipherHasNoBlocks(int length)
+    {
+        // RFC 4303 §2.4 has the sender end it at a multiple of 4; the kernel takes any.
+        var sa = Build.Sa(0x100, window: 64);
+        Assert.Equal(DropReason.None, EspDecapsulation.Check(sa, With(new byte[length], 7, 1), out _, out _));
     }
 
     [Fact]
@@ -60,6 +69,7 @@ public class EspDecapsulationTests
         Assert.Equal(DropReason.InboundMalformedEsp, EspDecapsulation.Check(sa, new byte[8 + 16 + 12], out _, out _));
         Assert.Equal(DropReason.InboundMalformedEsp, EspDecapsulation.Check(sa, new byte[8 + 16 + 4 + 12], out _, out _));
         Assert.Equal(DropReason.None, EspDecapsulation.Check(sa, new byte[8 + 16 + 16 + 12], out _, out _));
+        Assert.Equal(DropReason.InboundMalformedEsp, EspDecapsulation.Check(sa, new byte[8 + 16 + 20 + 12], out _, out _));
     }
 
     [Theory]
@@ -230,20 +240,23 @@ public class EspDecapsulationTests
     public void Commit_PadLengthLongerThanThePacket_IsDropped()
     {
         byte[] esp = Opened(InnerV4(20));
-        esp[^18] = 21;
+        esp[^18] = 23;
         Assert.Equal(DropReason.InboundBadPadding, Commit(esp, out _));
         esp[^18] = 255;
         Assert.Equal(DropReason.InboundBadPadding, Commit(esp, out _));
     }
 
     [Fact]
-    public void Commit_PaddingNotOneTwoThree_IsDropped()
+    public void Commit_PaddingNotOneTwoThree_IsNoticedAndTaken()
     {
-        // RFC 4303 §2.4.
+        // RFC 4303 §2.4: it should be inspected, where nothing else protects the packet.
         byte[] esp = Opened(InnerV4(21));
         Assert.Equal(1, esp[^18]);
+        Assert.Equal(DropReason.None, Commit(esp, out var usual));
+        Assert.False(usual.HasUnusualPadding);
         esp[^19] = 0;
-        Assert.Equal(DropReason.InboundBadPadding, Commit(esp, out _));
+        Assert.Equal(DropReason.None, Commit(esp, out var inner));
+        Assert.Equal((usual.Offset, usual.Length, true), (inner.Offset, inner.Length, inner.HasUnusualPadding));
     }
 
     [Fact]
