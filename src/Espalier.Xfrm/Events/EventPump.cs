@@ -105,7 +105,7 @@ internal sealed class EventPump
             case IpsecEventKind.Acquire when value.Policy is { } policy:
                 _acquisition.Acquire(policy, value.Flow);
                 break;
-            case IpsecEventKind.SoftExpired when value.Association is { State: SaState.Valid } association:
+            case IpsecEventKind.SoftExpired when value.Association is { State: SaState.Valid or SaState.Expired } association:
                 Expirations++;
                 _expiry.Soft(association);
                 break;

@@ -11,10 +11,13 @@ internal sealed class SaExpiry
 
     public SaExpiry(XfrmContext context) => _context = context;
 
-    /// <summary>A soft limit: the SA stays, a newer one is preferred, EXPIRE is sent.</summary>
+    /// <summary>
+    /// A soft limit: the SA stays, a newer one is preferred, EXPIRE is sent. Also where packets of the same batch have met the hard one since, which is told next: it
+    /// is the soft one by which an IKE daemon makes a new SA.
+    /// </summary>
     public void Soft(SecurityAssociation sa)
     {
-        if (sa.State != SaState.Valid)
+        if (sa.State is not (SaState.Valid or SaState.Expired))
         {
             return;
         }

@@ -167,6 +167,23 @@ public sealed class EventPumpTests
         Assert.Equal(SaState.Valid, sa.State);
     }
 
+    // The packets of one batch may meet both limits before anybody is told: the kernel tells of both, the soft one first.
+    [Fact]
+    public void SoftAndHardLimit_OfOneBatch_AreToldInOrder()
+    {
+        using var service = new ServiceHarness();
+        var sa = AddSa(service);
+        (sa.Dying, sa.State) = (true, SaState.Expired);
+
+        Post(service, IpsecEventKind.SoftExpired, sa);
+        Post(service, IpsecEventKind.HardExpired, sa);
+        service.Service.Events.Drain();
+
+        Assert.Equal([0, 1], service.Notifications.Select(told => (int)Parsed.All(told.Message)[0].Body<XfrmUserExpire>().Hard));
+        Assert.Equal(0, service.Database.Sad.Count);
+        Assert.Equal(2, service.Service.Events.Expirations);
+    }
+
     [Fact]
     public void HardLimit_RemovesThenTellsOnce()
     {
