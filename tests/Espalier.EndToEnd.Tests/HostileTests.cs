@@ -28,7 +28,7 @@ public sealed class HostileTests
         foreach (var (datagram, reason) in new[]
         {
             (genuine, "InboundReplayed"), (forged, "InboundIntegrityFailure"), (unknown, "InboundUnknownSpi"), (reserved, "InboundReservedSpi"),
-            (genuine[..30], "InboundMalformedEsp"), (genuine[..^1], "InboundMalformedEsp"),
+            (genuine[..30], "InboundMalformedEsp"), (genuine[..33], "InboundMalformedEsp"), (forged[..^1], "InboundIntegrityFailure"),
         })
         {
             var before = Drops(hosts.SunDaemon);
@@ -42,7 +42,7 @@ public sealed class HostileTests
         }
 
         string statistics = hosts.SunDaemon.Exec("ip -s xfrm state").Expect().Output;
-        Assert.Contains("replay-window 0 replay 1 failed 1", statistics, StringComparison.Ordinal);
+        Assert.Contains("replay-window 0 replay 1 failed 2", statistics, StringComparison.Ordinal);
         hosts.Moon.Sh("ping -c 2 -i 0.05 -W 2 -I 10.1.0.1 10.2.0.1").Expect();
     }
 
