@@ -29,6 +29,12 @@ public sealed class UdpEncapsulationSocket : OuterSocket
             // RFC 3948 §2.1: the IPv4 UDP checksum SHOULD be sent as zero. IPv6 keeps its checksum (RFC 8200 §8.1), and so must what the kernel cuts.
             SocketOptions.Set(descriptor, Socket.SOL_SOCKET, Socket.SO_NO_CHECK, SegmentsMessages ? 0 : 1, "SO_NO_CHECK");
         }
+        else
+        {
+            // RFC 3948 §2.1: nothing depends on the checksum of a datagram that comes. Over IPv6 one must be there unless a tunnel says so for its port (RFC 6935 §5);
+            // some peers leave it out there too (scapy does), and the ICV covers more than it would have.
+            SocketOptions.Set(descriptor, Ip.IPPROTO_UDP, Udp.UDP_NO_CHECK6_RX, 1, "UDP_NO_CHECK6_RX");
+        }
 
         _sharesPort = options.Interface is not null || options.SendOnly;
         Share(open: true);

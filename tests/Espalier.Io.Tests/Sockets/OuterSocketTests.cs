@@ -77,6 +77,20 @@ public sealed class OuterSocketTests : IDisposable
         Assert.Equal("10.77.0.1", received[1].Slot.Remote.ToString());
     }
 
+    [Fact]
+    public void Receive_IPv6WithoutUdpChecksum_IsTaken()
+    {
+        // RFC 3948 §2.1: receivers must not depend on it; RFC 6935 §5: IPv6 too may go without where a tunnel says so for its port.
+        using var right = OpenSocket(_right, raw: false, IpVersion.IPv6);
+        using var left = _left.Run(() => new System.Net.Sockets.Socket(
+            System.Net.Sockets.AddressFamily.InterNetworkV6, System.Net.Sockets.SocketType.Dgram, System.Net.Sockets.ProtocolType.Udp));
+        left.SetRawSocketOption(Ip.IPPROTO_UDP, Udp.UDP_NO_CHECK6_TX, BitConverter.GetBytes(1));
+
+        left.SendTo(Payload(33), new System.Net.IPEndPoint(System.Net.IPAddress.Parse("fd77::2"), Port));
+
+        Assert.Equal(Payload(33), Assert.Single(ReceiveAll(right, 1)).Bytes);
+    }
+
     [Theory]
     [InlineData(false, "10.77.0.2")]
     [InlineData(false, "fd77::2")]
