@@ -74,7 +74,8 @@ def answer(outer, associations, sent):
     sent[sa["back"]] = sent.get(sa["back"], 0) + 1
     CryptAlgo.pad = unusual_padding if sa["unusual"] else usual_padding
     sealed = back.encrypt(reply_to(inner), seq_num=sent[sa["back"]])
-    return tunnel / UDP(sport=PORT, dport=PORT) / Raw(bytes(sealed[ESP])) if is_udp else sealed
+    # As scapy itself does, without checksum, over IPv6 too.
+    return tunnel / UDP(sport=PORT, dport=PORT, chksum=0) / Raw(bytes(sealed[ESP])) if is_udp else sealed
 
 
 def main(link, sas):
