@@ -6,17 +6,9 @@ namespace Espalier.Xfrm.Handlers;
 /// A dump in progress: the entries that were there when it began, newest first as in the kernel. What is removed meanwhile is left out,
 /// what is replaced is shown as it is then. Control thread only.
 /// </summary>
-internal abstract class XfrmDump : PagedAnswer
+internal abstract class XfrmDump(uint sequence, uint portId) : PagedAnswer(sequence, portId)
 {
-    private readonly uint _sequence;
-    private readonly uint _portId;
     private bool _done;
-
-    protected XfrmDump(uint sequence, uint portId)
-    {
-        _sequence = sequence;
-        _portId = portId;
-    }
 
     /// <summary>
     /// Writes the next datagram: as many messages as fit in <see cref="XfrmContext.MaximumDatagram"/>; after the last of them, in a datagram of its
@@ -27,7 +19,7 @@ internal abstract class XfrmDump : PagedAnswer
         while (!_done)
         {
             int start = writer.Length;
-            writer.Begin(MessageType, Netlink.Multi, _sequence, _portId);
+            writer.Begin(MessageType, Netlink.Multi, Sequence, PortId);
             if (WriteCurrent(writer))
             {
                 writer.End();
@@ -47,8 +39,7 @@ internal abstract class XfrmDump : PagedAnswer
 
         if (writer.Length == 0)
         {
-            NetlinkAnswers.Done(writer, _sequence, _portId, XfrmError.None);
-            Finished = true;
+            Finish(writer, XfrmError.None);
         }
     }
 

@@ -30,7 +30,7 @@ internal sealed class ControlClient : IXfrmPeer, IDisposable
     {
         _server = server;
         Refusal = refusal;
-        _lease = new ClientChannel(server.Loop, connection, LeaseReady);
+        _lease = new ClientChannel(server.Loop, connection, Contained(LeaseReady));
     }
 
     /// <summary>Why the client may not be served; its first message is answered with this, then it is gone (<see cref="TellRefusal"/>).</summary>
@@ -56,6 +56,9 @@ internal sealed class ControlClient : IXfrmPeer, IDisposable
 
     /// <inheritdoc/>
     public bool DumpInProgress => _dump is not null;
+
+    // Whoever does not read what is said on its lease cannot know that its requests are handled: nothing bounds these but its end.
+    private bool IsUnread => _lease.Broken || (IsAttached && _lease.WaitingBytes > _server.Options.MaximumQueuedBytes);
 
     private ClientChannel Answers => _attached ?? _lease;
 
@@ -96,7 +99,7 @@ internal sealed class ControlClient : IXfrmPeer, IDisposable
     }
 
     /// <summary>Takes end B of the client's socket pair.</summary>
-    public void Attach(UnixConnection connection) => _attached = new ClientChannel(_server.Loop, connection, AttachedReady);
+    public void Attach(UnixConnection connection) => _attached = new ClientChannel(_server.Loop, connection, Contained(AttachedReady));
 
     /// <summary>
     /// Answers what the client has asked with <see cref="Refusal"/>; where it has asked nothing, tells it in an answer with sequence number 0. It can send
@@ -129,6 +132,20 @@ internal sealed class ControlClient : IXfrmPeer, IDisposable
         _lease.Dispose();
     }
 
+    private Action<PollEvent> Contained(Action<PollEvent> serve) => found =>
+    {
+        try
+        {
+            serve(found);
+        }
+#pragma warning disable CA1031 // A bug of ours that one client meets must not end the data plane.
+        catch (Exception exception)
+#pragma warning restore CA1031
+        {
+            _server.CutOff(this, exception);
+        }
+    };
+
     private void LeaseReady(PollEvent found)
     {
         if (found.Writable)
@@ -148,8 +165,7 @@ internal sealed class ControlClient : IXfrmPeer, IDisposable
         {
             _server.Drop(this);
         }
-        else if ((!found.Readable && (found.HangUp || found.Error || found.Invalid)) || _lease.Broken
-            || (IsAttached && _lease.WaitingBytes > _server.Options.MaximumQueuedBytes))
+        else if ((!found.Readable && (found.HangUp || found.Error || found.Invalid)) || IsUnread)
         {
             _server.Drop(this);
         }
@@ -172,7 +188,7 @@ internal sealed class ControlClient : IXfrmPeer, IDisposable
             ReceiveOnAttached();
         }
 
-        if (_attached!.Broken || found.HangUp || found.Error || found.Invalid)
+        if (_attached!.Broken || IsUnread || found.HangUp || found.Error || found.Invalid)
         {
             _server.Drop(this);
         }
@@ -200,7 +216,7 @@ internal sealed class ControlClient : IXfrmPeer, IDisposable
                 _server.Counters.Malformed++;
                 return _server.RefuseDatagram(this, received.Truncated
                     ? new XfrmError(LinuxError.MessageTooLong, "The message is longer than the data plane reads")
-                    : XfrmError.Invalid("A message carries one descriptor at most"));
+                    : XfrmError.Invalid("A message carries one descriptor at most, and the data plane must have one free"));
             }
 
             _server.HandleOnLease(this, buffer.AsSpan(0, received.Length), ref descriptor);

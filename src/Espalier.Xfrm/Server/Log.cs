@@ -23,6 +23,12 @@ internal static partial class Log
     [LoggerMessage(3005, LogLevel.Error, "A request failed inside Espalier")]
     public static partial void RequestFailed(ILogger logger, Exception exception);
 
+    [LoggerMessage(3009, LogLevel.Error, "An answer of several parts failed inside Espalier: it ends with an error")]
+    public static partial void DumpFailed(ILogger logger, Exception exception);
+
+    [LoggerMessage(3010, LogLevel.Error, "A client of the control socket was cut off: serving it failed inside Espalier")]
+    public static partial void ClientFailed(ILogger logger, Exception exception);
+
     [LoggerMessage(3006, LogLevel.Warning, "The control socket cannot accept a connection now: errno {Errno}")]
     public static partial void AcceptFailed(ILogger logger, int errno);
 

@@ -4,7 +4,7 @@ using Espalier.Xfrm.Messages;
 namespace Espalier.Xfrm.Server;
 
 /// <summary>The answer to STAT: a document in parts, then NLMSG_DONE.</summary>
-internal sealed class StatisticsAnswer(ReadOnlyMemory<byte> document, uint sequence, uint portId) : PagedAnswer
+internal sealed class StatisticsAnswer(ReadOnlyMemory<byte> document, uint sequence, uint portId) : PagedAnswer(sequence, portId)
 {
     private const int PartLength = 3072;
     private int _offset;
@@ -16,13 +16,12 @@ internal sealed class StatisticsAnswer(ReadOnlyMemory<byte> document, uint seque
         {
             var part = document.Span[_offset..Math.Min(_offset + PartLength, document.Length)];
             _offset += part.Length;
-            writer.Begin(ControlMessage.Statistics, Netlink.Multi, sequence, portId);
+            writer.Begin(ControlMessage.Statistics, Netlink.Multi, Sequence, PortId);
             writer.Append(part);
             writer.End(Netlink.Align(part.Length) - part.Length);
             return;
         }
 
-        NetlinkAnswers.Done(writer, sequence, portId, XfrmError.None);
-        Finished = true;
+        Finish(writer, XfrmError.None);
     }
 }
