@@ -1,6 +1,5 @@
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
-using System.Text;
 using Espalier.Io;
 using Espalier.Io.UnixSockets;
 using Espalier.Ipsec;
@@ -145,19 +144,6 @@ public sealed class XfrmClient : IDisposable
         Transact();
     }
 
-    /// <summary>Decides about packets without a policy (SETDEFAULT).</summary>
-    public void SetDefaults(PolicyAction inbound, PolicyAction forward, PolicyAction outbound)
-    {
-        Begin(XfrmMessage.SetDefault, Netlink.Acknowledge);
-        ref var defaults = ref _writer.Reserve<XfrmUserPolicyDefault>();
-        defaults.In = Value(inbound);
-        defaults.Forward = Value(forward);
-        defaults.Out = Value(outbound);
-        Transact();
-
-        static byte Value(PolicyAction action) => action == PolicyAction.Block ? XfrmValue.DefaultBlock : XfrmValue.DefaultAccept;
-    }
-
     /// <summary>Replaces the subscription.</summary>
     public void Subscribe(params ReadOnlySpan<XfrmGroup> groups)
     {
@@ -192,6 +178,22 @@ public sealed class XfrmClient : IDisposable
         return _notifications.Dequeue();
     }
 
+    /// <summary>Asks whether the data plane would serve a program, as ATTACH without a descriptor does. Returns the firewall mark that it exempts; null: it says none.</summary>
+    /// <exception cref="XfrmException">It would not; the message says why.</exception>
+    public uint? Probe()
+    {
+        Begin(ControlMessage.Attach, 0);
+        _writer.Reserve<uint>() = ControlMessage.Version;
+        _writer.Reserve<uint>() = ControlMessage.NetlinkXfrm;
+        uint? mark = null;
+        Transact((XfrmMessage)Netlink.Error, message =>
+        {
+            var cookie = ErrorAnswer.Attribute(message, MemoryMarshal.Read<NetlinkHeader>(message), ControlMessage.CookieAttribute);
+            mark = cookie.Length >= sizeof(uint) ? MemoryMarshal.Read<uint>(cookie) : null;
+        }, single: true);
+        return mark;
+    }
+
     /// <summary>The data plane's statistics: one JSON document in UTF-8.</summary>
     public byte[] Stat()
     {
@@ -208,7 +210,7 @@ public sealed class XfrmClient : IDisposable
         _connection.Dispose();
     }
 
-    private static XfrmException Malformed() => new("The data plane's answer makes no sense: it may be of another version");
+    internal static DeviceException Malformed() => new("the data plane's answer makes no sense: is it of another version?");
 
     private void Begin(XfrmMessage type, int flags) => Begin((ushort)type, flags);
 
@@ -253,7 +255,12 @@ public sealed class XfrmClient : IDisposable
         bool ours = header.Sequence == _sequence || (header.Sequence == 0 && header.Type == Netlink.Error);
         if (ours && header.Type == Netlink.Error)
         {
-            ThrowIfError(message, header);
+            ErrorAnswer.ThrowIfError(message, header);
+            if (answerType == (XfrmMessage)Netlink.Error)
+            {
+                answer?.Invoke(message);
+            }
+
             return true;
         }
 
@@ -271,47 +278,6 @@ public sealed class XfrmClient : IDisposable
 
         _notifications.Enqueue(MessageDecoder.DecodeNotification(message));
         return false;
-    }
-
-    private static void ThrowIfError(ReadOnlySpan<byte> message, in NetlinkHeader header)
-    {
-        const int fixedPart = NetlinkHeader.Size + sizeof(int) + NetlinkHeader.Size;
-        if (message.Length < fixedPart)
-        {
-            throw Malformed();
-        }
-
-        int error = -MemoryMarshal.Read<int>(message[NetlinkHeader.Size..]);
-        if (error == 0)
-        {
-            return;
-        }
-
-        var request = MemoryMarshal.Read<NetlinkHeader>(message[(NetlinkHeader.Size + sizeof(int))..]);
-        int attributes = fixedPart + ((header.Flags & Netlink.Capped) != 0 ? 0 : Netlink.Align((int)request.Length) - NetlinkHeader.Size);
-        throw new XfrmException(error, (header.Flags & Netlink.AckAttributes) != 0 ? ErrorText(message, attributes) : null);
-    }
-
-    private static string? ErrorText(ReadOnlySpan<byte> message, int offset)
-    {
-        while (offset >= 0 && offset + NetlinkAttributeHeader.Size <= message.Length)
-        {
-            var attribute = MemoryMarshal.Read<NetlinkAttributeHeader>(message[offset..]);
-            if (attribute.Length < NetlinkAttributeHeader.Size || offset + attribute.Length > message.Length)
-            {
-                break;
-            }
-
-            if (attribute.Type == Netlink.ErrorText)
-            {
-                var text = message.Slice(offset + NetlinkAttributeHeader.Size, attribute.Length - NetlinkAttributeHeader.Size);
-                return Encoding.UTF8.GetString(text.TrimEnd((byte)0));
-            }
-
-            offset += Netlink.Align(attribute.Length);
-        }
-
-        return null;
     }
 
     private ReadOnlySpan<byte> ReceiveDatagram()

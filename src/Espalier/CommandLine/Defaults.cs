@@ -27,6 +27,9 @@ internal static class Defaults
     /// <summary>Preference of the routing rules: before 220, charon's.</summary>
     internal const uint RulePriority = 210;
 
+    /// <summary>How long a command waits for an answer of the data plane.</summary>
+    internal const int PatienceMilliseconds = 5000;
+
     /// <summary>--control of the commands that talk to a running data plane.</summary>
     internal static Option<string> ControlOption()
     {

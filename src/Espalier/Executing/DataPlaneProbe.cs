@@ -1,6 +1,7 @@
-using Espalier.Control;
+using Espalier.CommandLine;
 using Espalier.Io;
 using Espalier.Io.Interop;
+using Espalier.Xfrm.Client;
 
 namespace Espalier.Executing;
 
@@ -14,10 +15,10 @@ internal static class DataPlaneProbe
     {
         try
         {
-            using var connection = new ControlConnection(control);
+            using var connection = new XfrmClient(control, Defaults.PatienceMilliseconds);
             return (connection.Probe(), null);
         }
-        catch (ControlRefusedException refusal)
+        catch (XfrmException refusal)
         {
             return (null, $"the data plane at {control} refuses: {refusal.Message} ({Errno.Text(refusal.Error)})");
         }

@@ -2,8 +2,8 @@ using System.CommandLine;
 using System.Text;
 using System.Text.Json;
 using Espalier.CommandLine;
-using Espalier.Control;
 using Espalier.Io;
+using Espalier.Xfrm.Client;
 
 namespace Espalier.Statistics;
 
@@ -40,8 +40,8 @@ internal static class StatCommand
     {
         try
         {
-            using var connection = new ControlConnection(control);
-            byte[] statistics = connection.Statistics();
+            using var connection = new XfrmClient(control, Defaults.PatienceMilliseconds);
+            byte[] statistics = connection.Stat();
             if (json)
             {
                 output.WriteLine(Encoding.UTF8.GetString(statistics));
@@ -54,7 +54,7 @@ internal static class StatCommand
 
             return ExitCodes.Success;
         }
-        catch (Exception exception) when (exception is DeviceException or ControlRefusedException or JsonException)
+        catch (Exception exception) when (exception is DeviceException or XfrmException or JsonException)
         {
             error.WriteLine(exception is JsonException
                 ? "espalier stat: the data plane's answer is cut off: is it of another version?"

@@ -24,6 +24,18 @@ public sealed class ProtocolTests
         Assert.Equal(0x4550u, BitConverter.ToUInt32(answer.ErrorAttributes().Single(a => a.Type == ControlMessage.CookieAttribute).Value));
     }
 
+    [Fact]
+    public void Probe_OfAServer_TellsItsMarkIfItHasOne()
+    {
+        using var marking = new ServerHarness(new ControlServerOptions { Path = Unused(), Mark = 0x1234 });
+        using var plain = new ServerHarness();
+        using var one = marking.Connect();
+        using var other = plain.Connect();
+
+        Assert.Equal(0x1234u, one.Probe());
+        Assert.Null(other.Probe());
+    }
+
     [Theory]
     [InlineData(2u, 6u)]
     [InlineData(1u, 0u)]

@@ -1,6 +1,7 @@
-using Espalier.Control;
+using Espalier.CommandLine;
 using Espalier.Io;
 using Espalier.Io.Interop;
+using Espalier.Xfrm.Client;
 
 namespace Espalier.Diagnosis.Checks;
 
@@ -16,11 +17,11 @@ internal static class ControlCheck
     {
         try
         {
-            using var connection = new ControlConnection(control);
+            using var connection = new XfrmClient(control, Defaults.PatienceMilliseconds);
             connection.Probe();
             return new Finding(Severity.Note, "control", $"a data plane answers on {control}: a second one needs another --control, --tun, --encap-port, --table, --rule-priority and --mark");
         }
-        catch (ControlRefusedException refusal)
+        catch (XfrmException refusal)
         {
             return new Finding(
                 Severity.Warning, "control", $"a data plane on {control} refuses this user or network namespace: {refusal.Message}",
