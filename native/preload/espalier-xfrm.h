@@ -22,15 +22,15 @@
  *   setsockopt, getsockopt        SOL_NETLINK: memberships become the subscription; EXT_ACK, CAP_ACK, GET_STRICT_CHK and the like are
  *                                 accepted, as Espalier answers so anyway; PKTINFO and others are refused. SOL_SOCKET: domain, protocol and
  *                                 type are netlink's, all else is the kernel's own.
- *   send, sendto, sendmsg, write  send the request with nlmsg_pid = the socket's port id, and return when the data plane has handled it:
- *                                 its answer (of a dump: the first part) is then queued, which programs rely on.
+ *   send, sendto, sendmsg, write, send the request with nlmsg_pid = the socket's port id, and return when the data plane has handled it:
+ *     writev, sendmmsg            its answer (of a dump: the first part) is then queued, which programs rely on.
  *   recvmsg, recvfrom, recv,      fill in the sender: the kernel, sockaddr_nl with nl_pid 0. Where they block without a timeout, and the
- *     read                        data plane dies, they fail with ECONNREFUSED; with a subscription they wait for a data plane that is back.
+ *     read, readv, recvmmsg       data plane dies, they fail with ECONNREFUSED; with a subscription they wait for a data plane that is back.
  *                                 A signal ends them with EINTR, unless all handlers have SA_RESTART. NLMSG_OVERRUN of the data plane
  *                                 becomes ENOBUFS, with NETLINK_NO_ENOBUFS nothing.
  *   close, close_range,           keep the table right. B and the lease stand at high numbers of their own: the program cannot close them,
  *     closefrom, dup*, fcntl      and gets EBUSY if it asks dup2 or dup3 for their number.
- *   All other calls see a Unix socket: recvmmsg and readv wait for ever, sendmmsg and writev not for the answer.
+ *   All other calls see a Unix socket: preadv2, say, waits for ever, and pwritev2 not for the answer.
  *
  * Data plane absent: socket() fails with EPROTONOSUPPORT, as on a kernel without XFRM; refused: with the errno of the refusal.
  * Data plane gone later: send fails with ECONNREFUSED, or, when a data plane is back, hands everything over again, also for the other XFRM
@@ -75,13 +75,13 @@
  *   configuration.c         the environment: is there a data plane?
  *   opening.c               socket: makes the pair
  *   names.c, options.c      bind, connect, getsockname, getpeername; setsockopt, getsockopt
- *   sending.c               send, sendto, sendmsg, write: the request goes to the data plane, whose DONE is waited for
+ *   sending.c               send, sendto, sendmsg, write, writev, sendmmsg: the request goes to the data plane, whose DONE is waited for
  *   lease.c                 what is said on the lease; hands a socket over
  *   handing-over.c          does so again: to a data plane that is back, and after fork
  *   remembered-associations.c, remembered-policies.c, policy-key.c, migrations.c
  *                           the SAs and policies that the request has installed, changed or removed
  *   watch.c                 the thread of an IKE daemon, which gives them to the next data plane
- *   receiving.c             recvmsg, recvfrom, recv, read: the answer, and notifications
+ *   receiving.c             recvmsg, recvfrom, recv, read, readv, recvmmsg: the answer, and notifications
  *   closing.c               close, close_range, closefrom, dup, dup2, dup3, fcntl
  * What options.c and names.c meet on sockets that are none of XFRM: bypass policies (socket-policies.c); UDP_ENCAP, bind beside the data plane (ike-sockets.c).
  */
@@ -96,6 +96,7 @@
 #include <stdint.h>
 #include <unistd.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <netinet/in.h>
 #include <linux/netlink.h>
@@ -124,6 +125,7 @@ enum { ENCAP_CLOSE, ENCAP_OPEN, ENCAP_MAY_SHARE };
 
 enum {
     MAX_SOCKETS = 256,          /* XFRM sockets of a process; entry 0 is not used */
+    MAX_VECTOR = 1024,          /* parts of a vector, or messages of sendmmsg: UIO_MAXIOV of the kernel */
     HIDDEN = 0x8000,            /* in the table: B or the lease of the socket in the low bits; of no socket: the watch's connection */
 };
 
@@ -137,17 +139,20 @@ struct xfrm_socket {
     int type;                   /* as the program asked for it: SOCK_RAW or SOCK_DGRAM */
     uint32_t options;           /* of SOL_NETLINK that are set: bit n is option n */
     bool ignores_loss;          /* NETLINK_NO_ENOBUFS */
+    _Atomic bool untold_loss;   /* recvmmsg met the loss of notifications behind what it returned: the next receive says so */
 };
 
 /* libc.c: real_socket() and so on give the C library's own functions. */
 #define REAL_FUNCTIONS(EACH)                                                                                    \
     EACH(socket) EACH(bind) EACH(connect) EACH(getsockname) EACH(getpeername) EACH(getsockopt) EACH(setsockopt)                  \
     EACH(recvmsg) EACH(recvfrom) EACH(__recvfrom_chk) EACH(recv) EACH(__recv_chk) EACH(read) EACH(__read_chk) EACH(send) EACH(sendto) EACH(sendmsg) EACH(write)         \
+    EACH(readv) EACH(recvmmsg) EACH(writev) EACH(sendmmsg)                                                                      \
     EACH(close) EACH(close_range) EACH(closefrom) EACH(dup) EACH(dup2) EACH(dup3) EACH(fcntl) EACH(fcntl64)
 #define DECLARE(name) __typeof__(&name) real_##name(void);
 REAL_FUNCTIONS(DECLARE)
 #undef DECLARE
 int fail(int error);
+ssize_t length_of(const struct iovec *parts, int count);
 void discard(int fd);
 
 /* configuration.c */

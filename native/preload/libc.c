@@ -1,6 +1,7 @@
 /* The C library's own functions. Found at first use: constructors of other libraries call us before ours would run. */
 #include "espalier-xfrm.h"
 #include <dlfcn.h>
+#include <limits.h>
 #include <stdatomic.h>
 #include <sys/syscall.h>
 
@@ -30,6 +31,18 @@ int fail(int error)
 {
     errno = error;
     return -1;
+}
+
+/* Bytes of what readv or writev is given, or -1: the kernel takes no more parts, and no more bytes. */
+ssize_t length_of(const struct iovec *parts, int count)
+{
+    size_t length = 0;
+    if (count < 0 || count > MAX_VECTOR)
+        return fail(EINVAL);
+    for (int i = 0; i < count; length += parts[i++].iov_len)
+        if (parts[i].iov_len > SSIZE_MAX - length)
+            return fail(EINVAL);
+    return (ssize_t)length;
 }
 
 /* Closes a descriptor of ours: not close(), at which a thread can be cancelled. Keeps errno. */

@@ -1,9 +1,11 @@
-/* Receiving: recvmsg, recvfrom, recv, read. */
+/* Receiving: recvmsg, recvfrom, recv, read, readv, recvmmsg. */
 #include "espalier-xfrm.h"
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/time.h>
+#include <time.h>
 
 enum {
     RETRY_MS = 1000,            /* how often a blocked subscriber looks for a data plane that is back */
@@ -73,6 +75,8 @@ static bool is_loss(int fd, const struct iovec *room, ssize_t length, int flags)
 static ssize_t receive(int fd, struct msghdr *message, int flags)
 {
     const struct msghdr asked = *message;
+    if (socket_of(fd)->untold_loss && atomic_exchange(&socket_of(fd)->untold_loss, false) && !socket_of(fd)->ignores_loss)
+        return fail(ENOBUFS);
     for (;;) {
         bool waiting = waits(fd, flags);
         int error = waiting ? wait_for_input(fd, socket_of(fd)) : 0;
@@ -118,6 +122,59 @@ EXPORT ssize_t recv(int fd, void *bytes, size_t length, int flags)
 EXPORT ssize_t read(int fd, void *bytes, size_t length)
 {
     return length && is_ours(fd) ? recvfrom(fd, bytes, length, 0, (struct sockaddr *)NULL, NULL) : real_read()(fd, bytes, length);
+}
+
+EXPORT ssize_t readv(int fd, const struct iovec *parts, int count)
+{
+    if (!is_ours(fd))
+        return real_readv()(fd, parts, count);
+    struct msghdr message = { .msg_iov = (struct iovec *)parts, .msg_iovlen = (size_t)count };
+    ssize_t room = length_of(parts, count);
+    return room > 0 ? receive(fd, &message, 0) : room;
+}
+
+static struct timespec now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time;
+}
+
+/* What is left of a timeout since `start`: as the kernel, which looks at the clock when a datagram has come, and not before. */
+static struct timespec left_of(struct timespec timeout, struct timespec start)
+{
+    struct timespec time = now();
+    time_t seconds = timeout.tv_sec - (time.tv_sec - start.tv_sec);
+    long nanoseconds = timeout.tv_nsec - (time.tv_nsec - start.tv_nsec);
+    for (; nanoseconds < 0; nanoseconds += 1000000000)
+        seconds--;
+    for (; nanoseconds >= 1000000000; nanoseconds -= 1000000000)
+        seconds++;
+    return seconds < 0 ? (struct timespec){ 0 } : (struct timespec){ .tv_sec = seconds, .tv_nsec = nanoseconds };
+}
+
+EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags, struct timespec *timeout)
+{
+    if (!is_ours(fd))
+        return real_recvmmsg()(fd, messages, count, flags, timeout);
+    if (timeout && (timeout->tv_sec < 0 || timeout->tv_nsec < 0 || timeout->tv_nsec >= 1000000000))
+        return fail(EINVAL);
+    const struct timespec asked = timeout ? *timeout : (struct timespec){ 0 }, start = timeout ? now() : asked;
+    int received = 0;
+    while (received < MAX_VECTOR && (unsigned int)received < count) {
+        ssize_t length = receive(fd, &messages[received].msg_hdr, flags & ~MSG_WAITFORONE);
+        if (length < 0) {
+            if (received && errno == ENOBUFS)
+                socket_of(fd)->untold_loss = true;
+            return received ? received : -1;
+        }
+        messages[received++].msg_len = (unsigned int)length;
+        if (flags & MSG_WAITFORONE)
+            flags |= MSG_DONTWAIT;
+        if (timeout && (*timeout = left_of(asked, start), timeout->tv_sec == 0 && timeout->tv_nsec == 0))
+            break;
+    }
+    return received;
 }
 
 /* What programs call that are compiled with _FORTIFY_SOURCE. Where more is asked for than there is room, the C library ends the program. */

@@ -1,4 +1,4 @@
-/* Sending: send, sendto, sendmsg, write. */
+/* Sending: send, sendto, sendmsg, write, writev, sendmmsg. */
 #include "remembering.h"
 #include <stddef.h>
 #include <stdlib.h>
@@ -115,4 +115,26 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 EXPORT ssize_t write(int fd, const void *bytes, size_t length)
 {
     return is_ours(fd) ? sendto(fd, bytes, length, 0, (struct sockaddr *)NULL, 0) : real_write()(fd, bytes, length);
+}
+
+/* As the kernel: nothing to write is no request. */
+EXPORT ssize_t writev(int fd, const struct iovec *parts, int count)
+{
+    if (!is_ours(fd))
+        return real_writev()(fd, parts, count);
+    struct msghdr message = { .msg_iov = (struct iovec *)parts, .msg_iovlen = (size_t)count };
+    ssize_t length = length_of(parts, count);
+    return length > 0 ? submit(fd, &message, 0) : length;
+}
+
+/* One after the other: the error of one that fails is told where it is the first, as by the kernel. */
+EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags)
+{
+    if (!is_ours(fd))
+        return real_sendmmsg()(fd, messages, count, flags);
+    int sent = 0;
+    for (ssize_t length; sent < MAX_VECTOR && (unsigned int)sent < count; messages[sent++].msg_len = (unsigned int)length)
+        if ((length = submit(fd, &messages[sent].msg_hdr, flags)) < 0)
+            return sent ? sent : -1;
+    return sent;
 }

@@ -52,8 +52,8 @@ public sealed partial class PreloadLibraryTests(PreloadBuild build)
         string[] expected =
         [
             "__read_chk", "__recv_chk", "__recvfrom_chk", "bind", "close", "close_range", "closefrom", "connect", "dup", "dup2", "dup3", "fcntl",
-            "fcntl64", "getpeername", "getsockname", "getsockopt", "read", "recv", "recvfrom", "recvmsg", "send", "sendmsg", "sendto", "setsockopt",
-            "socket", "write",
+            "fcntl64", "getpeername", "getsockname", "getsockopt", "read", "readv", "recv", "recvfrom", "recvmmsg", "recvmsg", "send", "sendmmsg", "sendmsg",
+            "sendto", "setsockopt", "socket", "write", "writev",
         ];
 
         string[] exported = [.. Command.Run("nm", "-D", "--defined-only", build.Library).Split('\n', StringSplitOptions.RemoveEmptyEntries)

@@ -23,7 +23,7 @@
 /* A table of tests ends with an empty one. */
 struct test { const char *name; void (*run)(void); };
 #define TEST(name) { #name, name }
-extern const struct test socket_tests[], descriptor_tests[], process_tests[], thread_tests[], restart_tests[], socket_policy_tests[], ike_socket_tests[], ike_daemon_tests[], remembering_tests[], association_tests[];
+extern const struct test socket_tests[], vector_tests[], descriptor_tests[], process_tests[], thread_tests[], restart_tests[], socket_policy_tests[], ike_socket_tests[], ike_daemon_tests[], remembering_tests[], association_tests[];
 
 /* data-plane.c */
 enum { ECHO = 200, DUMP, QUIET, COUNT, NOTIFY, LOSE, DIE, PORTS };

@@ -7,7 +7,7 @@
 #include <string.h>
 
 static const struct test *const groups[] = {
-    socket_tests, descriptor_tests, process_tests, thread_tests, restart_tests, socket_policy_tests, ike_socket_tests, ike_daemon_tests, remembering_tests,
+    socket_tests, vector_tests, descriptor_tests, process_tests, thread_tests, restart_tests, socket_policy_tests, ike_socket_tests, ike_daemon_tests, remembering_tests,
     association_tests,
 };
 
