@@ -1,7 +1,5 @@
 using System.Runtime.CompilerServices;
 using System.Text;
-using Espalier.Io;
-using Espalier.Io.Processes;
 using Espalier.Ipsec.Spd;
 using Espalier.Wire.Addresses;
 
@@ -16,10 +14,10 @@ internal sealed class ClearGuard : IDisposable
 {
     private const int GatherMilliseconds = 100;
     private const int StackSize = 512 * 1024;
-    private static readonly TimeSpan ProgramTimeout = TimeSpan.FromSeconds(30);
 
     private readonly GuardScript _script;
-    private readonly string? _program;
+    private readonly Nft? _nft;
+    private readonly GuardTally? _tally;
     private readonly Action<GuardStatus> _statusChanged;
     private readonly object _gate = new();
     private readonly Thread? _thread;
@@ -31,7 +29,6 @@ internal sealed class ClearGuard : IDisposable
     private bool _stop;
     private long _handedOver;
     private long _written;
-    private GuardCounters _before;
     private volatile GuardStatus _status;
 
     // The guard thread's own.
@@ -44,10 +41,10 @@ internal sealed class ClearGuard : IDisposable
     {
         _script = new GuardScript(options);
         _statusChanged = statusChanged;
-        _program = options.UseGuard && GuardScript.IsPossibleName(options.TunnelName) ? ChildProgram.Find("nft") : null;
+        string? program = options.UseGuard && GuardScript.IsPossibleName(options.TunnelName) ? Nft.Find() : null;
         string reason = !options.UseGuard ? "switched off by an option"
             : !GuardScript.IsPossibleName(options.TunnelName) ? $"nft takes no table for a TUN called '{options.TunnelName}'"
-            : _program is null ? "the program nft (package nftables) is not installed" : "starting";
+            : program is null ? "the program nft (package nftables) is not installed" : "starting";
         _status = GuardStatus.AllOff(reason);
         foreach (var direction in (ReadOnlySpan<PolicyDirection>)[PolicyDirection.In, PolicyDirection.Out, PolicyDirection.Forward])
         {
@@ -55,8 +52,11 @@ internal sealed class ClearGuard : IDisposable
             _groups[(direction, IpVersion.IPv6)] = new GuardGroup(direction, IpVersion.IPv6);
         }
 
-        if (_program is not null)
+        if (program is not null)
         {
+            _nft = new Nft(program, _script.Table);
+            _tally = new GuardTally(_nft.ReadCounters);
+
             // The first write makes the table, also where there is no policy yet.
             _changes.Add(static () => { });
             _handedOver = 1;
@@ -126,15 +126,8 @@ internal sealed class ClearGuard : IDisposable
         }
     }
 
-    /// <summary>Reads the counters from the kernel (runs nft). Control thread.</summary>
-    internal GuardCounters ReadCounters()
-    {
-        var current = _status.Clear.IsActive ? Query() : default;
-        lock (_gate)
-        {
-            return Add(_before, current);
-        }
-    }
+    /// <summary>Reads the counters from the kernel (runs nft). Any thread.</summary>
+    internal GuardCounters ReadCounters() => _tally?.Read() ?? default;
 
     /// <summary>Ends the thread and removes the tables.</summary>
     public void Dispose()
@@ -151,8 +144,8 @@ internal sealed class ClearGuard : IDisposable
         }
 
         _thread.Join();
-        TryRun(_script.Remove(arp: false));
-        TryRun(_script.Remove(arp: true));
+        _nft!.Run(_script.Remove(arp: false));
+        _nft.Run(_script.Remove(arp: true));
     }
 
     private void Post(Action change)
@@ -236,16 +229,7 @@ internal sealed class ClearGuard : IDisposable
             return;
         }
 
-        if (_exist)
-        {
-            var lost = Query();
-            lock (_gate)
-            {
-                _before = Add(_before, lost);
-            }
-        }
-
-        string? refused = TryWrite(create: true);
+        string? refused = _tally!.Replace(() => TryWrite(create: true));
         bool wasOff = !_exist;
         _exist = true;
         if (refused is not null)
@@ -281,52 +265,10 @@ internal sealed class ClearGuard : IDisposable
             group.Write(text, _script.Table);
         }
 
-        return text.Length == 0 ? null : TryRun(text.ToString());
+        return text.Length == 0 ? null : _nft!.Run(text.ToString());
     }
 
-    private Protection Try(string script) => TryRun(script) is { } refused ? new Protection(false, refused) : new Protection(true, null);
-
-    /// <summary>Runs nft; null, or the first line of what it complains about.</summary>
-    private string? TryRun(string script)
-    {
-        try
-        {
-            var result = ChildProgram.Run(_program!, ["-f", "-"], script, ProgramTimeout);
-            return result.Succeeded ? null : $"nft: {FirstLine(result)}";
-        }
-        catch (DeviceException failure)
-        {
-            return failure.Message;
-        }
-    }
-
-    private GuardCounters Query()
-    {
-        try
-        {
-            var result = ChildProgram.Run(_program!, ["list", "counters", "table", .. _script.Table.Split(' ')], "", ProgramTimeout);
-            var counters = GuardScript.ParseCounters(result.Output);
-            return new GuardCounters(
-                counters.GetValueOrDefault(GuardGroup.CounterOf(PolicyDirection.In)),
-                counters.GetValueOrDefault(GuardGroup.CounterOf(PolicyDirection.Forward)),
-                counters.GetValueOrDefault(GuardGroup.CounterOf(PolicyDirection.Out)));
-        }
-        catch (DeviceException)
-        {
-            // The next call tries again; what was counted stays counted.
-            return default;
-        }
-    }
-
-    private static string FirstLine(ProgramResult result)
-    {
-        string line = result.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries).FirstOrDefault() ?? $"exit code {result.ExitCode}";
-        int error = line.IndexOf("Error: ", StringComparison.Ordinal);
-        return error < 0 ? line.Trim() : line[(error + "Error: ".Length)..].Trim();
-    }
-
-    private static GuardCounters Add(GuardCounters left, GuardCounters right) =>
-        new(left.Inbound + right.Inbound, left.Forwarded + right.Forwarded, left.Outbound + right.Outbound);
+    private Protection Try(string script) => _nft!.Run(script) is { } refused ? new Protection(false, refused) : new Protection(true, null);
 
     private void Publish(GuardStatus status)
     {

@@ -141,7 +141,7 @@ internal sealed class RoutedHost : IDisposable
 
     public GuardCounters GuardCounters() => Host.Run(Controller.ReadGuardCounters);
 
-    public void FlushGuard() => Assert.True(Controller.FlushGuard(TimeSpan.FromSeconds(20)));
+    public void FlushGuard() => Assert.True(Controller.FlushGuard(TimeSpan.FromSeconds(120)));
 
     /// <summary>The packets that reach the TUN until one satisfies <paramref name="wanted"/>, or within the time.</summary>
     public IReadOnlyList<PacketSummary> ReadTunnel(Func<PacketSummary, bool> wanted, int milliseconds = 3000)

@@ -1,0 +1,58 @@
+using Espalier.Io;
+using Espalier.Io.Processes;
+using Espalier.Ipsec.Spd;
+
+namespace Espalier.Routing.Guard;
+
+/// <summary>The program nft, run on the guard's table. Any thread.</summary>
+internal sealed class Nft(string program, string table)
+{
+    private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(30);
+
+    /// <summary>The program's path; null where it is not installed.</summary>
+    internal static string? Find() => ChildProgram.Find("nft");
+
+    /// <summary>Runs a script, one transaction; null, or the first line of what nft complains about.</summary>
+    internal string? Run(string script)
+    {
+        try
+        {
+            var result = ChildProgram.Run(program, ["-f", "-"], script, Timeout);
+            return result.Succeeded ? null : $"nft: {FirstLine(result)}";
+        }
+        catch (DeviceException failure)
+        {
+            return failure.Message;
+        }
+    }
+
+    /// <summary>Reads the table's counters; null where they cannot be had: the table is gone, say.</summary>
+    internal GuardCounters? ReadCounters()
+    {
+        try
+        {
+            var result = ChildProgram.Run(program, ["list", "counters", "table", .. table.Split(' ')], "", Timeout);
+            if (!result.Succeeded)
+            {
+                return null;
+            }
+
+            var counters = GuardScript.ParseCounters(result.Output);
+            return new GuardCounters(
+                counters.GetValueOrDefault(GuardGroup.CounterOf(PolicyDirection.In)),
+                counters.GetValueOrDefault(GuardGroup.CounterOf(PolicyDirection.Forward)),
+                counters.GetValueOrDefault(GuardGroup.CounterOf(PolicyDirection.Out)));
+        }
+        catch (DeviceException)
+        {
+            return null;
+        }
+    }
+
+    private static string FirstLine(ProgramResult result)
+    {
+        string line = result.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries).FirstOrDefault() ?? $"exit code {result.ExitCode}";
+        int error = line.IndexOf("Error: ", StringComparison.Ordinal);
+        return error < 0 ? line.Trim() : line[(error + "Error: ".Length)..].Trim();
+    }
+}
