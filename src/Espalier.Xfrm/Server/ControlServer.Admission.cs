@@ -71,13 +71,16 @@ public sealed partial class ControlServer
         Counters.Refused += refusal.Failed ? 1 : 0;
         if (refusal.Failed)
         {
-            Log.ClientRefused(_logger, refusal.Text!);
         }
         else if (_clients.Count(client => !client.Refusal.Failed) >= Options.MaximumClients)
         {
             Counters.TooMany++;
-            Log.TooManyClients(_logger, Options.MaximumClients);
             refusal = new XfrmError(LinuxError.Busy, $"This data plane serves {Options.MaximumClients} clients already, and no more: end some of them");
+        }
+
+        if (refusal.Failed)
+        {
+            _refusedClients.Say(refusal.Text!);
         }
 
         if (refusal.Failed && _clients.Count(client => client.Refusal.Failed) >= MaximumRefusedClients)

@@ -34,6 +34,7 @@ public sealed partial class ControlServer : IXfrmListeners, IDisposable
     // DONE of a request of the greatest length, made of the shortest messages.
     private readonly NetlinkWriter _done = new(NetlinkHeader.Size + sizeof(uint) + MaximumRequest / NetlinkHeader.Size * sizeof(uint));
     private readonly RefusalLog _refusals;
+    private readonly RefusalLog _refusedClients;
     private ControlListener? _listener;
     private ControlLoop.Registration? _listening;
     private long _acceptAgain = long.MaxValue;
@@ -48,7 +49,8 @@ public sealed partial class ControlServer : IXfrmListeners, IDisposable
         _logger = logger;
         Options = options;
         _policy = new PeerPolicy(options, UserDirectory.EffectiveUser);
-        _refusals = new RefusalLog(logger, database.Clock);
+        _refusals = new RefusalLog(reason => Log.RequestRefused(logger, reason), database.Clock);
+        _refusedClients = new RefusalLog(reason => Log.ClientRefused(logger, reason), database.Clock);
         _service = new XfrmService(database, this, options.Xfrm) { Unsupported = _refusals.Say };
         database.Events.Signal = Loop.Wake;
         Loop.AfterRound = AfterRound;

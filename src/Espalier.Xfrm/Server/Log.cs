@@ -11,9 +11,6 @@ internal static partial class Log
     [LoggerMessage(3001, LogLevel.Warning, "A client of the control socket was refused: {Reason}")]
     public static partial void ClientRefused(ILogger logger, string reason);
 
-    [LoggerMessage(3002, LogLevel.Warning, "A connection to the control socket was closed: {Count} clients are connected already")]
-    public static partial void TooManyClients(ILogger logger, int count);
-
     [LoggerMessage(3003, LogLevel.Debug, "A client of the control socket is gone (attached: {Attached}, notifications lost: {Lost})")]
     public static partial void ClientGone(ILogger logger, bool attached, long lost);
 

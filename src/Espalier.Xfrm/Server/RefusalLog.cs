@@ -1,12 +1,10 @@
-using Microsoft.Extensions.Logging;
-
 namespace Espalier.Xfrm.Server;
 
 /// <summary>
-/// Logs why requests were refused that the kernel can and Espalier cannot do (3008). A daemon asks again and again, for several things in turn: each
-/// reason is said once an hour, and <see cref="MaximumReasons"/> of them at most. Control thread only.
+/// Logs why requests, or clients, were refused. A daemon asks again and again, for several things in turn, and everybody may connect: each reason is said once an
+/// hour, and <see cref="MaximumReasons"/> of them at most. Control thread only.
 /// </summary>
-internal sealed class RefusalLog(ILogger logger, TimeProvider clock)
+internal sealed class RefusalLog(Action<string> log, TimeProvider clock)
 {
     /// <summary>Reasons that are said in an hour.</summary>
     public const int MaximumReasons = 32;
@@ -26,7 +24,7 @@ internal sealed class RefusalLog(ILogger logger, TimeProvider clock)
 
         if (_said.Count < MaximumReasons && _said.Add(reason))
         {
-            Log.RequestRefused(logger, reason);
+            log(reason);
         }
     }
 }

@@ -202,6 +202,7 @@ public sealed class BoundsTests
         Assert.Equal(LinuxError.Busy, refused.Error);
         Assert.Contains("serves 3 clients already", refused.Message, StringComparison.Ordinal);
         Assert.Equal(1, server.Server.Counters.TooMany);
+        Assert.Single(server.Log, line => line.StartsWith("3001 ", StringComparison.Ordinal) && line.Contains("serves 3 clients already", StringComparison.Ordinal));
 
         two.Dispose();
         ServerHarness.Until(() => server.Server.Counters.Clients == 2, "one is gone");
@@ -220,6 +221,7 @@ public sealed class BoundsTests
         // More than may wait to be refused: the first of them are told before they ask.
         var others = Enumerable.Range(0, 100).Select(_ => server.Connect()).ToArray();
         ServerHarness.Until(() => server.Server.Counters.TooMany == others.Length, "all are there");
+        Assert.Single(server.Log, line => line.Contains("clients already", StringComparison.Ordinal));
         foreach (var other in others)
         {
             Assert.Equal(LinuxError.Busy, Assert.Throws<XfrmException>(() => other.DumpSas()).Error);

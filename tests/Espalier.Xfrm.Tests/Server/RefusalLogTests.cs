@@ -10,7 +10,7 @@ public sealed class RefusalLogTests
     {
         using var server = new ServerHarness();
         var clock = new ManualClock();
-        var refusals = new RefusalLog(server, clock);
+        var refusals = new RefusalLog(reason => Log.RequestRefused(server, reason), clock);
 
         for (int i = 0; i < 10; i++)
         {
@@ -35,7 +35,7 @@ public sealed class RefusalLogTests
     {
         using var server = new ServerHarness();
         var clock = new ManualClock();
-        var refusals = new RefusalLog(server, clock);
+        var refusals = new RefusalLog(reason => Log.RequestRefused(server, reason), clock);
 
         for (int i = 0; i < 1000; i++)
         {
