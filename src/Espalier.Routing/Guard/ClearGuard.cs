@@ -13,6 +13,7 @@ namespace Espalier.Routing.Guard;
 internal sealed class ClearGuard : IDisposable
 {
     private const int GatherMilliseconds = 100;
+    private const int RetryMilliseconds = 5000;
     private const int StackSize = 512 * 1024;
 
     private readonly GuardScript _script;
@@ -33,15 +34,16 @@ internal sealed class ClearGuard : IDisposable
 
     // The guard thread's own.
     private HashSet<ushort> _ports = [];
-    private bool _exist;
+    private bool _whole;
+    private bool _wasWhole;
     private bool _portsChanged = true;
 
-    /// <summary>Starts the thread, which makes the table; where there is no nft, only says so.</summary>
-    internal ClearGuard(RoutingOptions options, Action<GuardStatus> statusChanged)
+    /// <summary>Starts the thread, which makes the table; where there is no nft, only says so. <paramref name="nft"/>: the program's path, where it is not the one installed.</summary>
+    internal ClearGuard(RoutingOptions options, Action<GuardStatus> statusChanged, string? nft = null)
     {
         _script = new GuardScript(options);
         _statusChanged = statusChanged;
-        string? program = options.UseGuard && GuardScript.IsPossibleName(options.TunnelName) ? Nft.Find() : null;
+        string? program = options.UseGuard && GuardScript.IsPossibleName(options.TunnelName) ? nft ?? Nft.Find() : null;
         string reason = !options.UseGuard ? "switched off by an option"
             : !GuardScript.IsPossibleName(options.TunnelName) ? $"nft takes no table for a TUN called '{options.TunnelName}'"
             : program is null ? "the program nft (package nftables) is not installed" : "starting";
@@ -182,9 +184,11 @@ internal sealed class ClearGuard : IDisposable
     {
         lock (_gate)
         {
-            while (_changes.Count == 0 && !_stop)
+            bool again = false;
+            while (_changes.Count == 0 && !_stop && !again)
             {
-                Monitor.Wait(_gate);
+                // What failed once, for want of memory or descriptors, say, is tried again; where nft never worked, only when something changes.
+                again = !Monitor.Wait(_gate, _wasWhole && !_whole ? RetryMilliseconds : Timeout.Infinite);
             }
 
             return !_stop;
@@ -221,22 +225,24 @@ internal sealed class ClearGuard : IDisposable
         }
     }
 
-    /// <summary>Writes the difference; where the kernel refuses it, because somebody else changed the table, writes all anew.</summary>
+    /// <summary>
+    /// Writes the difference; where the kernel refuses it, because somebody else changed the table, or what was written last did not arrive, writes all anew.
+    /// </summary>
     private void Write()
     {
-        if (_exist && TryWrite(create: false) is null)
+        if (_whole && TryWrite(create: false) is null)
         {
             return;
         }
 
         string? refused = _tally!.Replace(() => TryWrite(create: true));
-        bool wasOff = !_exist;
-        _exist = true;
+        _whole = refused is null;
+        _wasWhole |= _whole;
         if (refused is not null)
         {
             Publish(GuardStatus.AllOff(refused));
         }
-        else if (wasOff || !_status.Clear.IsActive || !_status.Arrival.IsActive)
+        else if (!_status.Clear.IsActive || !_status.Arrival.IsActive)
         {
             Publish(new GuardStatus(new Protection(true, null), Try(_script.CreateMark()), Try(_script.CreateArpMark())));
         }

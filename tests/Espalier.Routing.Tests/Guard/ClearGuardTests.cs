@@ -4,6 +4,7 @@ using Espalier.Ipsec.Sad;
 using Espalier.Ipsec.Spd;
 using Espalier.Routing.Guard;
 using Espalier.Routing.Tests.Hosts;
+using Espalier.Testing;
 using static Espalier.Routing.Tests.Hosts.Build;
 
 namespace Espalier.Routing.Tests.Guard;
@@ -288,6 +289,58 @@ public sealed class ClearGuardTests
         AssertCounters(new GuardCounters(1, 0, 0), host);
         AssertDropped(host, "10.2.0.5");
         AssertCounters(new GuardCounters(2, 0, 0), host);
+    }
+
+    // What a refused write held is not taken for written: the next one, or the guard by itself, writes all.
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Write_RefusedOnce_IsMadeUpFor(bool byTheNextChange)
+    {
+        using var host = new RoutedHost(start: false);
+        host.Host.Ip("tuntap add esp0 mode tun");
+        using var folder = new TemporaryFolder("nft");
+        string program = folder.FilePath("nft"), refusal = folder.FilePath("refuse");
+        File.WriteAllText(program, $"#!/bin/sh\n[ -e {refusal} ] && {{ echo Error: refused; exit 1; }}\nexec nft \"$@\"\n");
+        Command.Run("chmod", "755", program);
+        using var guard = host.Host.Run(() => new ClearGuard(host.Options, static _ => { }, program));
+        var patience = TimeSpan.FromSeconds(60);
+        Guard("10.2.0.0/16");
+        Assert.True(guard.Flush(patience));
+        Assert.Equal("on", guard.Status.Clear.ToString());
+
+        File.WriteAllText(refusal, "");
+        Guard("10.3.0.0/16");
+        Assert.True(guard.Flush(patience));
+        Assert.Equal("off: nft: refused", guard.Status.Clear.ToString());
+
+        File.Delete(refusal);
+        if (byTheNextChange)
+        {
+            Guard("10.4.0.0/16");
+            Assert.True(guard.Flush(patience));
+        }
+
+        for (int i = 0; i < 3000 && !guard.Status.Clear.IsActive; i++)
+        {
+            Thread.Sleep(10);
+        }
+
+        string table = host.Host.Exec("nft", "list", "table", "inet", "espalier_esp0");
+        Assert.Contains("10.2.0.0", table, StringComparison.Ordinal);
+        Assert.Contains("10.3.0.0", table, StringComparison.Ordinal);
+        Assert.True(guard.Status.Clear.IsActive);
+
+        void Guard(string source)
+        {
+            var policy = In(source, "192.168.0.1/32");
+            using (host.Database.Freeze())
+            {
+                host.Database.Spd.AddOrReplace(policy);
+            }
+
+            guard.Add(new GuardPolicy(policy));
+        }
     }
 
     [Fact]
