@@ -60,12 +60,25 @@ internal static class TestPackets
         Assert.Equal(packet.Length, socket.SendTo(packet, new LoopbackDevice()));
     });
 
-    /// <summary>A UDP socket that waits for datagrams on all addresses of one family.</summary>
+    /// <summary>
+    /// A UDP socket that waits for datagrams on all addresses of one family. The port of one that was closed can be taken for a moment: a process that another test
+    /// starts has copies of this process's descriptors until it executes its program.
+    /// </summary>
     public static Socket Listen(this NetworkNamespace where, int port, AddressFamily family = AddressFamily.InterNetwork) => where.Run(() =>
     {
         var socket = new Socket(family, SocketType.Dgram, ProtocolType.Udp) { ReceiveTimeout = 20_000 };
-        socket.Bind(new IPEndPoint(family == AddressFamily.InterNetwork ? IPAddress.Any : IPAddress.IPv6Any, port));
-        return socket;
+        for (int left = 2000; ; left--)
+        {
+            try
+            {
+                socket.Bind(new IPEndPoint(family == AddressFamily.InterNetwork ? IPAddress.Any : IPAddress.IPv6Any, port));
+                return socket;
+            }
+            catch (SocketException exception) when (exception.SocketErrorCode == SocketError.AddressAlreadyInUse && left > 0)
+            {
+                Thread.Sleep(10);
+            }
+        }
     });
 
     /// <summary>A raw socket that waits for protocol 50.</summary>
