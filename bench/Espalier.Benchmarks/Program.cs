@@ -6,6 +6,7 @@ using BenchmarkDotNet.Exporters.Json;
 using BenchmarkDotNet.Jobs;
 using BenchmarkDotNet.Running;
 using BenchmarkDotNet.Toolchains.InProcess.Emit;
+using Perfolizer.Horology;
 using Espalier.Benchmarks.Esp;
 using Espalier.Benchmarks.Gate;
 
@@ -13,7 +14,7 @@ using Espalier.Benchmarks.Gate;
 
 // dotnet run -c Release --project bench/Espalier.Benchmarks -- COMMAND (docs/benchmarks.md)
 //   gate [BENCHMARKDOTNET'S OPTIONS]       every benchmark at one size: exit code 1 where the hot path allocates
-//   full [BENCHMARKDOTNET'S OPTIONS]       every benchmark at every size
+//   full [BENCHMARKDOTNET'S OPTIONS]       every benchmark at every size: about an hour
 //   framing [ROUNDS]                       what a packet costs above its crypto, engines taking turns
 //   [--short] [BENCHMARKDOTNET'S OPTIONS]  as chosen; --short = three short iterations a benchmark
 string artifacts = Path.Combine("artifacts", "benchmarks");
@@ -38,7 +39,12 @@ switch (args)
 bool isFull = args is ["full", ..];
 bool isShort = args.Contains("--short");
 string[] chosen = [.. args.Skip(isFull ? 1 : 0).Where(argument => argument != "--short")];
-var job = (isShort ? Job.ShortRun : Job.Default).WithToolchain(InProcessEmitToolchain.Instance);
+
+// The full job bounds its iterations, as .NET's own benchmarks do (dotnet/performance): by default there are up to a hundred of half a second each, hours in all.
+var length = isShort ? Job.ShortRun
+    : isFull ? Job.Default.WithWarmupCount(3).WithIterationTime(TimeInterval.FromMilliseconds(250)).WithMinIterationCount(15).WithMaxIterationCount(20)
+    : Job.Default;
+var job = length.WithToolchain(InProcessEmitToolchain.Instance);
 var config = ManualConfig.Create(DefaultConfig.Instance).AddJob(job)
     .AddExporter(JsonExporter.Full, MarkdownExporter.GitHub).WithArtifactsPath(artifacts);
 BenchmarkSwitcher.FromAssembly(typeof(EspBenchmarks).Assembly).Run(isFull && chosen.Length == 0 ? ["--filter", "*"] : chosen, config);
