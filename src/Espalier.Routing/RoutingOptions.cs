@@ -1,8 +1,8 @@
 namespace Espalier.Routing;
 
 /// <summary>
-/// How Espalier steers packets into its TUN. Two instances on one host differ in TUN, <see cref="Table"/> and <see cref="Mark"/>; the tables and marks that
-/// are derived from these must differ too.
+/// How Espalier steers packets into its TUN. Two instances in one network namespace differ in TUN, <see cref="Tables"/>, <see cref="Priorities"/> and
+/// <see cref="Marks"/>.
 /// </summary>
 public sealed record RoutingOptions
 {
@@ -78,7 +78,13 @@ public sealed record RoutingOptions
     public bool UseGuard { get; init; } = true;
 
     /// <summary>All tables.</summary>
-    internal IReadOnlyList<uint> Tables => [Table, UnspecifiedSourceTable, RelayTable];
+    public IReadOnlyList<uint> Tables => [Table, UnspecifiedSourceTable, RelayTable];
+
+    /// <summary>All priorities of rules.</summary>
+    public IReadOnlyList<uint> Priorities => [.. Enumerable.Range(0, (int)RulePriorities).Select(i => RulePriority + (uint)i)];
+
+    /// <summary>All firewall marks.</summary>
+    public IReadOnlyList<uint> Marks => [Mark, ArrivalMark, RelayMark];
 
     private static uint Beside(uint number, uint distance) => number <= uint.MaxValue - distance ? number + distance : number - distance;
 }

@@ -49,8 +49,13 @@ public sealed class RunTests
         Assert.DoesNotContain("4550", host.Ip("rule show"), StringComparison.Ordinal);
     }
 
-    [Fact]
-    public void Run_TableOfALiveInstance_EndsWithOneLineAndLeavesThatAlone()
+    [Theory]
+    [InlineData("routing table 4550")]
+    [InlineData("routing table 135622", "--table", "135622")] // derived from 4550
+    [InlineData("priority 214", "--table", "4551", "--rule-priority", "214")]
+    [InlineData("mark 0x4550", "--table", "4551", "--rule-priority", "215")]
+    [InlineData("mark 0x14550", "--table", "4551", "--rule-priority", "215", "--mark", "0x14550")]
+    public void Run_WhatALiveInstanceHas_EndsWithOneLineAndLeavesThatAlone(string what, params string[] options)
     {
         Requirement.Tun();
         using var host = NetworkNamespace.Create("run");
@@ -58,10 +63,11 @@ public sealed class RunTests
         string rules = host.Ip("rule show");
 
         var second = Command.Try("ip", [
-            "netns", "exec", host.Name, Espalier, "run", "--control", $"@{host.Name}-b", "--tun", "espb", "--encap-port", "0"]);
+            "netns", "exec", host.Name, Espalier, "run", "--control", $"@{host.Name}-b", "--tun", "espb", "--encap-port", "0", .. options]);
 
         Assert.Equal(1, second.ExitCode);
-        Assert.Contains("--table", OneLine(second.Error), StringComparison.Ordinal);
+        Assert.Contains(what, OneLine(second.Error), StringComparison.Ordinal);
+        Assert.Contains("--table, --rule-priority and --mark", second.Error, StringComparison.Ordinal);
         Assert.Equal(rules, host.Ip("rule show"));
         Assert.DoesNotContain("espb", host.Ip("link show"), StringComparison.Ordinal);
     }

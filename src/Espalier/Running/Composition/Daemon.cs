@@ -1,10 +1,7 @@
-using System.Globalization;
 using Espalier.Crypto;
 using Espalier.DataPlane;
 using Espalier.DataPlane.Counters;
 using Espalier.Io;
-using Espalier.Io.Host;
-using Espalier.Io.Interop;
 using Espalier.Ipsec;
 using Espalier.Ipsec.Algorithms.Engines;
 using Espalier.Ipsec.Spd;
@@ -20,7 +17,7 @@ namespace Espalier.Running.Composition;
 /// The parts of `espalier run` and the order in which they start and stop. They meet in the database only.
 /// <code>
 /// control socket bound (a second instance ends here) ─▶ control thread:
-///     TUN, senders ─▶ interfaces ─▶ data plane (sockets, workers) ─▶ table of our own ─▶ routing (rules, routes, guard) ─▶ clients are served
+///     TUN, senders ─▶ interfaces ─▶ data plane (sockets, workers) ─▶ tables, marks of our own ─▶ routing (rules, routes, guard) ─▶ clients are served
 /// stop: control thread ─▶ routing ─▶ data plane ─▶ SAs and policies, keys zeroed ─▶ TUN
 /// </code>
 /// What a start that fails had done is undone. Routing comes last: it removes what a crash left behind, and must not do so to a live instance.
@@ -35,7 +32,7 @@ internal sealed class Daemon : IDisposable
     private readonly ControlServer _control;
     private readonly TaskCompletionSource<string> _failure = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private KernelDevices? _devices;
-    private InstanceLock? _table;
+    private NamespaceClaims? _claims;
     private DataPlaneHost? _dataPlane;
     private DataPlaneMetrics? _metrics;
     private InterfaceFollower? _interfaces;
@@ -108,7 +105,7 @@ internal sealed class Daemon : IDisposable
         ForgetKeys();
         _control.Dispose();
         _devices?.Dispose();
-        _table?.Dispose();
+        _claims?.Dispose();
     }
 
     private void StartOnControlThread()
@@ -121,7 +118,7 @@ internal sealed class Daemon : IDisposable
         _interfaces.Start();
         _dataPlane.Start();
         _metrics = new DataPlaneMetrics(_dataPlane, _database);
-        TakeTable();
+        _claims = NamespaceClaims.Take(Configuration.Routing(_options));
         _routing.Start();
         if (_devices.Sockets.ReceiveBufferLimited)
         {
@@ -164,18 +161,6 @@ internal sealed class Daemon : IDisposable
 
         RunLog.Crypto(_logger, choice.Engine.Name, choice.Engine.Library, choice.Faster is null ? "" : $"; {choice.Faster} is there and faster: --crypto {choice.Faster}");
         return choice.Engine;
-    }
-
-    private void TakeTable()
-    {
-        if (!InstanceLock.TryTake(string.Create(CultureInfo.InvariantCulture, $"espalier/table/{_options.Table}"), out _table, out int errno))
-        {
-            throw new DeviceException(
-                errno == Errno.EADDRINUSE
-                    ? $"routing table {_options.Table} belongs to another 'espalier run' of this network namespace: stop it, or choose another with --table, --rule-priority and --mark"
-                    : $"cannot mark routing table {_options.Table} as ours: {Errno.Text(errno)}",
-                errno);
-        }
     }
 
     private void ForgetKeys()
