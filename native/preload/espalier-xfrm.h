@@ -43,7 +43,8 @@
  * are (address, SPI; no keys), are remembered here, from when the data plane has taken them: DONE says of each message of a request how it
  * ended, whether or not it asked for an acknowledgement (NLM_F_ACK). What is removed is forgotten also where no data plane was there to remove
  * it. Policies are told apart as in the kernel: by direction, selector, mark, interface id and type. Of one that is removed by its index the
- * data plane is asked first which that is.
+ * data plane is asked first which that is. The thread listens to what becomes of policies, too: one that is gone because another process has removed
+ * it is forgotten.
  *
  * Threads may share XFRM sockets; one request of a process is handled after the other. Signal handlers must leave them alone, close included.
  * After fork the child shares what is queued; when it first sends, the socket becomes its own, with the same numbers, options and
@@ -80,7 +81,7 @@
  *   handing-over.c          does so again: to a data plane that is back, and after fork
  *   remembered-associations.c, remembered-policies.c, policy-key.c, migrations.c
  *                           the SAs and policies that the request has installed, changed or removed
- *   watch.c                 the thread of an IKE daemon, which gives them to the next data plane
+ *   watch.c                 the thread of an IKE daemon, which gives them to the next data plane, and learns what others have removed
  *   receiving.c             recvmsg, recvfrom, recv, read, readv, recvmmsg: the answer, and notifications
  *   closing.c               close, close_range, closefrom, dup, dup2, dup3, fcntl
  * What options.c and names.c meet on sockets that are none of XFRM: bypass policies (socket-policies.c); UDP_ENCAP, bind beside the data plane (ike-sockets.c).

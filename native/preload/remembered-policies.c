@@ -1,5 +1,6 @@
 /* The policies that the program has installed: remembered for the next data plane, which is given them. */
 #include "remembering.h"
+#include <poll.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +8,6 @@
 enum {
     MAX_POLICIES = 2048,        /* policies remembered */
     MAX_POLICY = 1024,          /* bytes of a policy's message */
-    MAX_ANSWER = 4096,          /* bytes of the data plane's datagrams */
 };
 
 /* What the program last sent of a policy: xfrm_userpolicy_info and attributes. */
@@ -92,7 +92,7 @@ static bool is_removal(const struct nlmsghdr *message, struct xfrm_userpolicy_id
     return expire.hard != 0;
 }
 
-union answer { struct nlmsghdr header; char bytes[MAX_ANSWER]; };
+union answer { struct nlmsghdr header; char bytes[MAX_DATAGRAM]; };
 
 /* Asks the data plane for a policy: 0, and NEWPOLICY in `answer`, or an errno. The attributes of a message, behind `fixed` bytes, are part of the question. */
 static int look_up(int connection, const struct xfrm_userpolicy_id *id, const struct nlmsghdr *message, size_t fixed, union answer *answer)
@@ -189,6 +189,45 @@ void refresh_policies(int connection, const struct xfrm_userpolicy_id *migrated)
         while (*place != next)
             place = &(*place)->next;
     }
+}
+
+/* The policy that a DELPOLICY of the data plane tells of, which is in it whole. */
+static bool is_told_of(const struct nlmsghdr *told, struct policy_key *key)
+{
+    const size_t fixed = sizeof(struct xfrm_userpolicy_id);
+    struct xfrm_userpolicy_info info;
+    const void *whole = is_message(told, XFRM_MSG_DELPOLICY, fixed) ? attribute(told, fixed, XFRMA_POLICY, sizeof info) : NULL;
+    if (whole) {
+        memcpy(&info, whole, sizeof info);
+        set_policy_key(key, &info.sel, info.dir, told, fixed);
+    }
+    return whole;
+}
+
+/* On this connection of the watch the data plane has told of a policy that is removed, or of all, or that it had to leave out some of what it told. It may have been this program itself, and
+   long ago: so those that are remembered all the same are asked for, and forgotten where they are gone, unless the data plane is: a next one does not know them yet.
+   In turn: nothing is on its way. */
+void review_policies(int fd, const struct nlmsghdr *told)
+{
+    struct policy_key key;
+    bool one = is_told_of(told, &key);
+    if (!one && told->nlmsg_type != XFRM_MSG_FLUSHPOLICY && told->nlmsg_type != NLMSG_OVERRUN)
+        return;
+    int connection = -1;
+    for (struct policy **place = one ? find(&key) : &policies; *place;) {
+        struct xfrm_userpolicy_id id = { .sel = (*place)->info.sel, .dir = (*place)->info.dir };
+        struct pollfd ended = { .fd = fd, .events = POLLRDHUP };
+        union answer answer;
+        if (connection < 0 && (connection = connect_control()) < 0)
+            return;
+        if (look_up(connection, &id, &(*place)->header, sizeof (*place)->info, &answer) == ENOENT && poll(&ended, 1, 0) == 0)
+            forget(place);
+        else
+            place = &(*place)->next;
+        if (one)
+            break;
+    }
+    discard(connection);
 }
 
 /* Gives the policies to a data plane that is back. In turn. */

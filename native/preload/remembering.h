@@ -9,6 +9,8 @@
 /* Of a message: 0, the errno with which it was refused, or that nobody knows. */
 enum { UNKNOWN_OUTCOME = -1 };
 
+enum { MAX_DATAGRAM = 4096 };           /* bytes of what the data plane sends at a time */
+
 /* What is there no more: removed, never there, or gone with its data plane. */
 static inline bool is_removed(int outcome)
 {
@@ -42,6 +44,7 @@ void expect_removal(const struct nlmsghdr *message);
 void expect_no_removal(void);
 bool note_policy(const struct nlmsghdr *message, int outcome);
 void refresh_policies(int connection, const struct xfrm_userpolicy_id *migrated);
+void review_policies(int fd, const struct nlmsghdr *told);
 void repeat_policies(int connection);
 
 /* migrations.c */

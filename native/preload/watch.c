@@ -1,8 +1,9 @@
-/* The watch of an IKE daemon: a thread that hands everything over to the next data plane, for a program that may not speak for long. */
+/* The watch of an IKE daemon: a thread that hands everything over to the next data plane, for a program that may not speak for long, and learns which policies others remove. */
 #include "remembering.h"
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <linux/xfrm.h>
 
 enum {
     WATCH_MS = 100,             /* how often it looks for a data plane that is back */
@@ -11,13 +12,39 @@ enum {
 static pid_t watched;           /* the process whose watch runs */
 static int connection = -1;     /* its connection */
 
-/* Waits for the end of the data plane, hands everything over to the next one, gives it the policies, and asks it for every SA. */
+/* From now on the data plane tells on this connection which policies come and go. In turn. */
+static void hear_of_policies(int fd)
+{
+    uint32_t groups = UINT32_C(1) << (XFRMNLGRP_POLICY - 1);
+    ask(fd, GROUPS, &groups, sizeof groups, -1);
+}
+
+/* Takes what the data plane has told; false where it is gone. */
+static bool take_news(int fd)
+{
+    union { struct nlmsghdr header; char bytes[MAX_DATAGRAM]; } told;
+    for (;;) {
+        ssize_t length = real_recv()(fd, &told, sizeof told, MSG_DONTWAIT);
+        if (length < 0 && errno == EINTR)
+            continue;
+        if (length <= 0)
+            return length < 0 && errno == EAGAIN;
+        if ((size_t)length < sizeof told.header || told.header.nlmsg_len > (size_t)length)
+            continue;
+        int cancel_state = take_turn();
+        review_policies(fd, &told.header);
+        end_turn(cancel_state);
+    }
+}
+
+/* Waits for the end of the data plane, hands everything over to the next one, gives it the policies, and asks it for every SA: on a second
+   connection, as answers would be lost among what is told on the first. */
 static void *watch(void *argument)
 {
-    int fd = (int)(intptr_t)argument, lease;
+    int fd = (int)(intptr_t)argument, lease, questions;
     for (;;) {
-        struct pollfd waiting = { .fd = fd, .events = POLLRDHUP };
-        if (poll(&waiting, 1, -1) <= 0)
+        struct pollfd waiting = { .fd = fd, .events = POLLIN | POLLRDHUP };
+        if (poll(&waiting, 1, -1) <= 0 || take_news(fd))
             continue;
         do
             poll(NULL, 0, WATCH_MS);
@@ -26,8 +53,11 @@ static void *watch(void *argument)
         discard(lease);
         int cancel_state = take_turn();
         revive_all();
-        repeat_policies(fd);
-        ask_for_associations(fd);
+        hear_of_policies(fd);
+        questions = connect_control();
+        repeat_policies(questions);
+        ask_for_associations(questions);
+        discard(questions);
         end_turn(cancel_state);
     }
     return NULL;
@@ -41,6 +71,7 @@ static void start_watch(void)
     sigset_t all, before;
     if (fd < 0)
         return;
+    hear_of_policies(fd);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     if (pthread_create(&thread, NULL, watch, (void *)(intptr_t)fd) == 0) {

@@ -44,7 +44,7 @@ void echo(int fd, uint32_t number)
 
 uint32_t counter(int fd, int which)
 {
-    uint32_t answer[7];
+    uint32_t answer[8];
     CHECK(ask(fd, COUNT, 0, 1) > 0);
     CHECK(recv(fd, answer, sizeof answer, MSG_DONTWAIT) == sizeof answer);
     return answer[4 + which];

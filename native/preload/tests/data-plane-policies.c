@@ -1,9 +1,9 @@
 /* What the small data plane knows of policies and SAs: it takes them, but those that a test wants refused, and gives each policy an index. */
 #include "data-plane.h"
+#include <stddef.h>
 #include <string.h>
-#include <linux/xfrm.h>
 
-enum { MAX_POLICIES = 64, MAX_POLICY = 300 };
+enum { MAX_POLICIES = 64 };
 
 static struct { uint32_t index; uint16_t length; _Alignas(8) char payload[MAX_POLICY]; } policies[MAX_POLICIES];
 static uint32_t installed;
@@ -61,6 +61,21 @@ const void *find_policy(const struct nlmsghdr *request, size_t *length)
             return policies[i].payload;
         }
     return NULL;
+}
+
+/* Removes the policy that was installed as this one, and makes what DELPOLICY tells of it: its length. With number 0 all: 0. */
+size_t remove_policies(uint32_t number, struct told_removal *told)
+{
+    if (!number) {
+        memset(policies, 0, sizeof policies);
+        return 0;
+    }
+    size_t place = number % MAX_POLICIES;
+    const struct xfrm_userpolicy_info *info = (const struct xfrm_userpolicy_info *)policies[place].payload;
+    *told = (struct told_removal){ .id = { .sel = info->sel, .dir = info->dir }, .header = { NLA_HDRLEN + sizeof *info, XFRMA_POLICY } };
+    memcpy(told->policy, info, policies[place].length);        /* its attributes follow it here, too */
+    policies[place].index = 0;
+    return offsetof(struct told_removal, policy) + policies[place].length;
 }
 
 /* How a message on B ends: 0 or an errno. */

@@ -2,9 +2,12 @@
  * A small data plane: a forked process that speaks the control protocol and answers the requests of the tests.
  *
  *   ECHO   the request's payload back        DUMP   `count` parts of 4,000 bytes, then NLMSG_DONE      QUIET  nothing
- *   COUNT  attachments, requests, leases     NOTIFY a datagram to every subscriber of group `count`    DIE    ends without an answer
+ *   COUNT  attachments, requests, leases, lookups of policies
+ *   NOTIFY a datagram to every subscriber of group `count`    DIE    ends without an answer
  *   LOSE   NLMSG_OVERRUN to every subscriber of group `count`, as where notifications were lost
  *   PORTS  ENCAP registrations on the lease of the asker: how many, the family and port of the last one
+ *
+ *   REMOVE removes the `count`th policy, or all if that is 0, and tells every subscriber of policies, as where another process has removed it
  *
  * On a connection without ATTACH, GETSA: it knows no SA (but see data-plane-policies.c), and says EXPIRE to every subscriber; UPDPOLICY: it takes it, and says so to every
  * subscriber of policies; GETPOLICY: see data-plane-policies.c, as for XFRM's messages on B. It refuses ENCAP of port 4444 with EADDRINUSE, and says that ports which are registered cannot be shared.
@@ -27,7 +30,7 @@ enum { PART = 4000 };
 char path[100];
 pid_t server;
 
-static struct { uint32_t attached, requests, leases; } counted;
+static struct { uint32_t attached, requests, leases, lookups; } counted;
 
 static void reply(int fd, uint16_t type, uint16_t flags, uint32_t seq, uint32_t pid, const void *payload, size_t length)
 {
@@ -37,6 +40,14 @@ static void reply(int fd, uint16_t type, uint16_t flags, uint32_t seq, uint32_t 
     if (length)
         memcpy(NLMSG_DATA(header), payload, length);
     (void)!send(fd, buffer, header->nlmsg_len, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+/* To every subscriber of a group, on B or, without ATTACH, on the connection. */
+static void tell(const struct client *clients, uint32_t group, uint16_t type, const void *payload, size_t length)
+{
+    for (int i = 0; i < MAX_CLIENTS; i++)
+        if (clients[i].lease >= 0 && clients[i].groups & 1u << (group - 1))
+            reply(clients[i].end >= 0 ? clients[i].end : clients[i].lease, type, 0, 0, 0, payload, length);
 }
 
 static void control(const struct client *clients, struct client *c, const struct nlmsghdr *request, int passed)
@@ -52,21 +63,18 @@ static void control(const struct client *clients, struct client *c, const struct
     } else if (request->nlmsg_type == XFRM_MSG_GETSA && knows_association(request)) {
         reply(c->lease, XFRM_MSG_NEWSA, 0, request->nlmsg_seq, 0, &(struct xfrm_usersa_info){ 0 }, sizeof(struct xfrm_usersa_info));
     } else if (request->nlmsg_type == XFRM_MSG_GETSA) {
-        for (int i = 0; i < MAX_CLIENTS; i++)
-            if (clients[i].end >= 0 && clients[i].groups & 1u << (XFRMNLGRP_EXPIRE - 1))
-                reply(clients[i].end, XFRM_MSG_EXPIRE, 0, 0, 0, NLMSG_DATA(request), sizeof(struct xfrm_usersa_id));
+        tell(clients, XFRMNLGRP_EXPIRE, XFRM_MSG_EXPIRE, NLMSG_DATA(request), sizeof(struct xfrm_usersa_id));
         error.error = -ESRCH;
     } else if (request->nlmsg_type == XFRM_MSG_GETPOLICY) {
         size_t length = 0;
+        counted.lookups++;
         const void *policy = find_policy(request, &length);
         if (policy)
             reply(c->lease, XFRM_MSG_NEWPOLICY, 0, request->nlmsg_seq, 0, policy, length);
         error.error = policy ? 0 : -ENOENT;
     } else if (request->nlmsg_type == XFRM_MSG_UPDPOLICY) {
         error.error = -change_database(request);
-        for (int i = 0; i < MAX_CLIENTS; i++)
-            if (clients[i].end >= 0 && clients[i].groups & 1u << (XFRMNLGRP_POLICY - 1))
-                reply(clients[i].end, XFRM_MSG_UPDPOLICY, 0, 0, 0, NLMSG_DATA(request), request->nlmsg_len - NLMSG_HDRLEN);
+        tell(clients, XFRMNLGRP_POLICY, XFRM_MSG_UPDPOLICY, NLMSG_DATA(request), request->nlmsg_len - NLMSG_HDRLEN);
     }
     reply(c->lease, NLMSG_ERROR, 0, request->nlmsg_seq, 0, &error, sizeof error);
 }
@@ -105,12 +113,17 @@ static void handle(struct client *clients, struct client *c, const struct reques
         continue_dump(c);
         break;
     case NOTIFY:
-    case LOSE:
-        for (int i = 0; i < MAX_CLIENTS; i++)
-            if (clients[i].end >= 0 && clients[i].groups & 1u << (request->count - 1))
-                request->header.nlmsg_type == NOTIFY ? reply(clients[i].end, NOTIFY, 0, 0, 0, &request->number, 4)
-                                                     : reply(clients[i].end, NLMSG_OVERRUN, 0, 0, 0, &request->number, 0);
+        tell(clients, request->count, NOTIFY, &request->number, sizeof request->number);
         break;
+    case LOSE:
+        tell(clients, request->count, NLMSG_OVERRUN, NULL, 0);
+        break;
+    case REMOVE: {
+        struct told_removal told;
+        size_t length = remove_policies(request->count, &told);
+        tell(clients, XFRMNLGRP_POLICY, length ? XFRM_MSG_DELPOLICY : XFRM_MSG_FLUSHPOLICY, &told, length);
+        break;
+    }
     case PORTS: {
         const struct encapsulation *last = c->port_count ? &c->ports[c->port_count - 1] : NULL;
         uint32_t ports[3] = { c->port_count, last ? last->family : 0, last ? ntohs(last->port) : 0 };

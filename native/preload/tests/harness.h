@@ -26,7 +26,7 @@ struct test { const char *name; void (*run)(void); };
 extern const struct test socket_tests[], vector_tests[], descriptor_tests[], process_tests[], thread_tests[], restart_tests[], socket_policy_tests[], ike_socket_tests[], ike_daemon_tests[], remembering_tests[], association_tests[];
 
 /* data-plane.c */
-enum { ECHO = 200, DUMP, QUIET, COUNT, NOTIFY, LOSE, DIE, PORTS };
+enum { ECHO = 200, DUMP, QUIET, COUNT, NOTIFY, LOSE, DIE, PORTS, REMOVE };
 enum { REFUSED_PORT = 4444 };
 struct request { struct nlmsghdr header; uint32_t count, number; };
 extern char path[100];

@@ -5,6 +5,8 @@
 #include <netinet/in.h>
 #include <linux/xfrm.h>
 
+enum { LOOKUPS = 3 };        /* of counter */
+
 struct attributes { struct nlattr type_header; struct xfrm_userpolicy_type type; uint16_t zero; struct nlattr mark_header; struct xfrm_mark mark; struct nlattr if_id_header; uint32_t if_id; };
 struct policy { struct nlmsghdr header; union { struct { struct xfrm_userpolicy_info info; struct attributes attributes; } body;
                                                 struct { struct xfrm_userpolicy_id id; struct attributes attributes; } removal;
@@ -164,7 +166,41 @@ static void what_is_removed_without_a_data_plane_does_not_come_back(void)
     check_given(events, requests, (struct policy[]){ all[0], all[2] }, 2);
 }
 
+/* Removes a policy, or with 0 all, behind the daemon's back, and waits until its watch has asked for that many policies. */
+static void remove_elsewhere(int requests, uint16_t request, uint32_t number, uint32_t questions)
+{
+    uint32_t before = counter(requests, LOOKUPS);
+    CHECK(ask(requests, request, number, 0) > 0);
+    while (counter(requests, LOOKUPS) < before + questions)
+        poll(NULL, 0, 1);
+    echo(requests, 1);          /* when the watch has taken the last answer */
+}
+
+static void policies_that_another_process_removes_do_not_come_back(void)
+{
+    int events, requests = open_daemon(&events);
+    struct policy all[4] = { plain(1, 1), policy(2, 2, attributes_of(0, 1, 0xff, 7)), plain(3, 3), plain(4, 4) };
+    for (int i = 0; i < 4; i++)
+        CHECK(change(requests, all[i]) == 0);
+    close(events);              /* it need not be subscribed to policies itself */
+    events = open_bound(1u << (XFRMNLGRP_EXPIRE - 1));
+    remove_elsewhere(requests, REMOVE, 2, 1);
+    CHECK(change(requests, all[2]) == 0);           /* the fifth: the third is still there when it is told of */
+    remove_elsewhere(requests, REMOVE, 3, 1);
+    close(events);
+    events = open_bound(1u << (XFRMNLGRP_EXPIRE - 1) | 1u << (XFRMNLGRP_POLICY - 1));
+    check_next(events, requests, (struct policy[]){ all[0], all[2], all[3] }, 3);
+    remove_elsewhere(requests, REMOVE, 1, 1);       /* of the next data plane, too */
+    CHECK(recv(events, &(char[500]){ 0 }, 500, MSG_DONTWAIT) > 0);
+    remove_elsewhere(requests, LOSE, XFRMNLGRP_POLICY, 2);
+    CHECK(recv(events, &(char[500]){ 0 }, 500, MSG_DONTWAIT) == -1 && errno == ENOBUFS);
+    check_next(events, requests, (struct policy[]){ all[2], all[3] }, 2);
+    remove_elsewhere(requests, REMOVE, 0, 2);
+    CHECK(recv(events, &(char[500]){ 0 }, 500, MSG_DONTWAIT) > 0);
+    check_next(events, requests, NULL, 0);
+}
+
 const struct test remembering_tests[] = {
     TEST(refused_policies_are_not_remembered), TEST(policies_are_told_apart_as_in_the_kernel), TEST(policies_removed_by_index_are_forgotten),
-    TEST(what_is_removed_without_a_data_plane_does_not_come_back), { 0 },
+    TEST(what_is_removed_without_a_data_plane_does_not_come_back), TEST(policies_that_another_process_removes_do_not_come_back), { 0 },
 };
