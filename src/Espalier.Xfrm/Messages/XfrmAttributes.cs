@@ -119,12 +119,8 @@ internal ref struct XfrmAttributes
 
     private static XfrmError CheckStrictly(XfrmAttribute type, NetlinkAttributeHeader header, ReadOnlySpan<byte> value)
     {
-        if (type == XfrmAttribute.IptfsDontFragment)
-        {
-            return value.Length > 0 ? Failure : XfrmError.None;
-        }
-
-        if (value.Length != MinimumLength(type))
+        bool isFlag = type == XfrmAttribute.IptfsDontFragment;
+        if (!isFlag && value.Length != MinimumLength(type))
         {
             return XfrmError.Invalid("invalid attribute length");
         }
@@ -134,7 +130,8 @@ internal ref struct XfrmAttributes
             return XfrmError.Invalid("NLA_F_NESTED not expected");
         }
 
-        return type == XfrmAttribute.SaDirection && value[0] is < XfrmValue.DirectionIn or > XfrmValue.DirectionOut
+        return isFlag && value.Length > 0 ? Failure
+            : type == XfrmAttribute.SaDirection && value[0] is < XfrmValue.DirectionIn or > XfrmValue.DirectionOut
             ? new XfrmError(LinuxError.OutOfRange, "integer out of range")
             : XfrmError.None;
     }
