@@ -6,24 +6,35 @@ using static Espalier.Xfrm.Tests.Kernel.Comparison;
 namespace Espalier.Xfrm.Tests.Kernel;
 
 /// <summary>
-/// Every attribute on every message, of every length about the one that its type must have, of zeroes (no mark, no interface id: nothing that only the kernel can
-/// do), to the running kernel and to us: whether a message that has no use for an attribute refuses it, checks it, or passes it over, is the kernel's way.
+/// Every attribute on every message, of every length about the one that its type must have, to the running kernel and to us: whether a message that has no use
+/// for an attribute refuses it, checks it, or passes it over, is the kernel's way. Of zeroes where something is stored: no mark, no interface id, nothing that only
+/// the kernel can do.
 /// </summary>
 public sealed class AttributeDifferentialTests
 {
     /// <summary>The messages, by name.</summary>
     public static TheoryData<string> Names { get; } = [.. Messages().Keys];
 
+    /// <summary>Those of them that store nothing of what their attributes say.</summary>
+    public static TheoryData<string> NamesThatStoreNothing { get; } =
+        [.. Messages().Keys.Where(name => !name.StartsWith("NEW", StringComparison.Ordinal) && !name.StartsWith("UPD", StringComparison.Ordinal))];
+
     [Theory]
     [MemberData(nameof(Names))]
-    public void Message_WithEachAttributeOfEachLength_IsAnsweredAlike(string name)
+    public void Message_WithEachAttributeOfEachLength_IsAnsweredAlike(string name) => Ask(name, 0);
+
+    [Theory]
+    [MemberData(nameof(NamesThatStoreNothing))]
+    public void Message_WithEachAttributeOfOnes_IsAnsweredAlike(string name) => Ask(name, 1);
+
+    private static void Ask(string name, byte value)
     {
         var requests = new List<byte[]> { Request.NewPolicy(), Request.AllocSpi(0x1000, 0x1000), Request.AllocSpi(0x1001, 0x1001) };
-        foreach (int type in Enumerable.Range(0, (int)XfrmAttribute.Last + 3).Where(type => !IsRefused(name, (XfrmAttribute)type)))
+        foreach (int type in Enumerable.Range(0, (int)XfrmAttribute.Last + 3).Where(type => !IsRefused(name, (XfrmAttribute)type, value)))
         {
             foreach (int length in (int[])[0, 1, 2, 3, 4, 5, 6, 8, 11, 12, 16, 20, 23, 24, 28, 31, 32, 36, 64, 68, 72, 75, 76, 168, 224])
             {
-                requests.Add(Messages()[name]().WithBytes((XfrmAttribute)type, new byte[length]));
+                requests.Add(Messages()[name]().WithBytes((XfrmAttribute)type, Enumerable.Repeat(value, length).ToArray()));
             }
 
             requests.Add(Messages()[name]().WithBytes((XfrmAttribute)(type | 0x8000), new byte[4]));
@@ -33,9 +44,10 @@ public sealed class AttributeDifferentialTests
         Compare([.. requests, Request.Bare(XfrmMessage.GetPolicy, Netlink.Request | Netlink.Dump), Request.Bare(XfrmMessage.GetSa, Netlink.Request | Netlink.Dump)]);
     }
 
-    // What Espalier refuses by name wherever it stands, also where the kernel passes it over; and algorithms without a name.
-    private static bool IsRefused(string name, XfrmAttribute type) => type switch
+    // What Espalier refuses by name wherever it stands, also where the kernel passes it over; sub policies, of which the kernel has none; and algorithms without a name.
+    private static bool IsRefused(string name, XfrmAttribute type, byte value) => type switch
     {
+        XfrmAttribute.PolicyType => value != 0 && (name.Contains("POLICY", StringComparison.Ordinal) || name == "POLEXPIRE"),
         XfrmAttribute.SetMark or XfrmAttribute.OffloadDevice => name is "NEWPOLICY" or "UPDPOLICY",
         XfrmAttribute.AlgorithmAead or XfrmAttribute.AlgorithmAuthentication or XfrmAttribute.AlgorithmAuthenticationTruncated or XfrmAttribute.AlgorithmEncryption =>
             name == "NEWSA without algorithms",
@@ -56,6 +68,8 @@ public sealed class AttributeDifferentialTests
         ["EXPIRE"] = () => Request.Of(XfrmMessage.Expire, (ref XfrmUserExpire expire) => Request.FillSa(ref expire.State, "192.0.2.1", "192.0.2.2", 0x1000)),
         ["NEWAE"] = () => AsyncEvent(XfrmMessage.NewAsyncEvent, Request.Ack | Netlink.Replace),
         ["GETAE"] = () => AsyncEvent(XfrmMessage.GetAsyncEvent, Request.Ack),
+        ["GETSA, dump"] = () => Request.Bare(XfrmMessage.GetSa, Netlink.Request | Netlink.Dump),
+        ["GETPOLICY, dump"] = () => Request.Bare(XfrmMessage.GetPolicy, Netlink.Request | Netlink.Dump),
         ["MIGRATE"] = () => Request.PolicyId(XfrmMessage.Migrate),
         ["GETSADINFO"] = () => Request.Of(XfrmMessage.GetSadInfo, (ref uint flags) => flags = 1),
         ["GETSPDINFO"] = () => Request.Of(XfrmMessage.GetSpdInfo, (ref uint flags) => flags = 1),
