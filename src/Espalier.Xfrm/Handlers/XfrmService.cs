@@ -45,6 +45,12 @@ internal sealed class XfrmService : IDisposable
     /// <summary>Told why a request was refused that the kernel can and Espalier cannot do.</summary>
     public Action<string>? Unsupported { get; init; }
 
+    /// <summary>
+    /// Told of an exception, a bug of ours that one message met: this message is answered with EIO, and the others of the datagram are handled. Null: it goes on
+    /// to the caller.
+    /// </summary>
+    public Action<Exception>? Failed { get; init; }
+
     /// <summary>Requests handled, and those that ended in an error.</summary>
     public long Requests { get; private set; }
 
@@ -73,12 +79,7 @@ internal sealed class XfrmService : IDisposable
             bool acknowledge = true;
             if ((header.Flags & Netlink.Request) != 0 && header.Type >= Netlink.FirstType)
             {
-                error = HandleOne(reader.Message, header, peer, out acknowledge);
-                Context.Writer.Clear();
-                if (Changes((XfrmMessage)header.Type))
-                {
-                    Changed?.Invoke();
-                }
+                error = HandleContained(reader.Message, header, peer, out acknowledge);
             }
 
             _outcomes.Add(error.Errno);
@@ -105,8 +106,35 @@ internal sealed class XfrmService : IDisposable
         Context.Writer.Clear();
     }
 
+    /// <summary>What a client is told of a bug of ours.</summary>
+    public static XfrmError Failure => new(LinuxError.InputOutput, "Espalier failed; its log says more");
+
     /// <summary>Stops watching the database.</summary>
     public void Dispose() => Context.Lifetimes.Dispose();
+
+    private XfrmError HandleContained(ReadOnlySpan<byte> message, NetlinkHeader header, IXfrmPeer peer, out bool acknowledge)
+    {
+        try
+        {
+            var error = HandleOne(message, header, peer, out acknowledge);
+            Context.Writer.Clear();
+            if (Changes((XfrmMessage)header.Type))
+            {
+                Changed?.Invoke();
+            }
+
+            return error;
+        }
+#pragma warning disable CA1031 // A bug of ours in one message must not end the data plane; it is logged, and the client is told.
+        catch (Exception exception) when (Failed is not null)
+#pragma warning restore CA1031
+        {
+            Context.Writer.Clear();
+            Failed(exception);
+            acknowledge = true;
+            return Failure;
+        }
+    }
 
     private XfrmError HandleOne(ReadOnlySpan<byte> message, NetlinkHeader header, IXfrmPeer peer, out bool acknowledge)
     {

@@ -10,8 +10,6 @@ namespace Espalier.Xfrm.Server;
 /// <content>What clients ask: from a datagram to its answers. A bug of ours that a request meets is told to its client, and ends neither the control thread nor others.</content>
 public sealed partial class ControlServer
 {
-    private static XfrmError Failed => new(LinuxError.InputOutput, "Espalier failed; its log says more");
-
     /// <summary>Handles a datagram on a client's connection.</summary>
     internal void HandleOnLease(ControlClient client, Span<byte> datagram, ref SafeDescriptor? descriptor)
     {
@@ -30,7 +28,7 @@ public sealed partial class ControlServer
                 }
                 else
                 {
-                    HandleXfrm(client, reader.Message);
+                    _service.Handle(reader.Message, client);
                 }
             }
 
@@ -53,7 +51,7 @@ public sealed partial class ControlServer
                 return LinuxError.MessageTooLong;
             }
 
-            HandleXfrm(client, datagram);
+            _service.Handle(datagram, client);
             return 0;
         }
         finally
@@ -89,7 +87,7 @@ public sealed partial class ControlServer
         {
             _writer.Clear();
             Log.DumpFailed(_logger, exception);
-            answer.Finish(_writer, Failed);
+            answer.Finish(_writer, XfrmService.Failure);
         }
 
         client.Reply(_writer.Written);
@@ -118,24 +116,7 @@ public sealed partial class ControlServer
         {
             _writer.Clear();
             Log.RequestFailed(_logger, exception);
-            Answer(client, message, header, Failed);
-        }
-    }
-
-    private void HandleXfrm(ControlClient client, ReadOnlySpan<byte> datagram)
-    {
-        try
-        {
-            _service.Handle(datagram, client);
-        }
-#pragma warning disable CA1031 // A bug of ours in one request must not end the data plane; it is logged, and the client is told.
-        catch (Exception exception)
-#pragma warning restore CA1031
-        {
-            _service.Context.Writer.Clear();
-            Log.RequestFailed(_logger, exception);
-            var header = datagram.Length >= NetlinkHeader.Size ? MemoryMarshal.Read<NetlinkHeader>(datagram) : default;
-            _service.Acknowledge(datagram[..NetlinkHeader.Size], header, client, Failed);
+            Answer(client, message, header, XfrmService.Failure);
         }
     }
 }

@@ -51,7 +51,7 @@ public sealed partial class ControlServer : IXfrmListeners, IDisposable
         _policy = new PeerPolicy(options, UserDirectory.EffectiveUser);
         _refusals = new RefusalLog(reason => Log.RequestRefused(logger, reason), database.Clock);
         _refusedClients = new RefusalLog(reason => Log.ClientRefused(logger, reason), database.Clock);
-        _service = new XfrmService(database, this, options.Xfrm) { Unsupported = _refusals.Say };
+        _service = new XfrmService(database, this, options.Xfrm) { Unsupported = _refusals.Say, Failed = exception => Log.RequestFailed(logger, exception) };
         database.Events.Signal = Loop.Wake;
         Loop.AfterRound = AfterRound;
     }

@@ -5,6 +5,7 @@ using Espalier.Ipsec.Sad;
 using Espalier.Wire.Addresses;
 using Espalier.Xfrm.Client;
 using Espalier.Xfrm.Messages;
+using Espalier.Xfrm.Messages.Structs;
 using Espalier.Xfrm.Server;
 using static Espalier.Xfrm.Tests.Server.ControlSocket;
 
@@ -61,6 +62,60 @@ public sealed class FailureTests
         Assert.Empty(client.DumpSas());
     }
 
+    // The message that meets the bug is answered, by its own sequence number; those before and behind it are handled.
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Request_ThatFailsAmongOthers_IsRefusedAlone(bool attached)
+    {
+        using var server = new ServerHarness();
+        int changes = 0;
+        server.Server.Changed = () =>
+        {
+            if (++changes == 2)
+            {
+                throw new InvalidOperationException("a bug");
+            }
+        };
+        using var direct = attached ? null : UnixConnection.Connect(server.Path);
+        using var socket = attached ? new AttachedSocket(server) : null;
+        var asker = direct ?? socket!.Own;
+
+        byte[] datagram = [.. Numbered(7), .. Numbered(8), .. Numbered(9)];
+        Assert.Equal(0, asker.Send(datagram));
+
+        foreach (var (number, errno) in new[] { (7u, 0), (8u, LinuxError.InputOutput), (9u, 0) })
+        {
+            var answer = Next(asker);
+            Assert.Equal((number, errno), (answer.Sequence, answer.Errno));
+        }
+
+        if (socket is not null)
+        {
+            var done = Next(socket.Lease);
+            Assert.Equal([0, 0, LinuxError.InputOutput, 0], System.Runtime.InteropServices.MemoryMarshal.Cast<byte, int>(done.Payload).ToArray());
+        }
+
+        Assert.Single(server.Log, line => line.StartsWith("3005 ", StringComparison.Ordinal));
+        using var other = server.Connect();
+        Assert.Equal(3, other.DumpPolicies().Count);
+    }
+
+    // Bytes that are no message meet nothing; the client goes on.
+    [Fact]
+    public void Attached_DatagramThatIsShorterThanAHeader_IsOnlyDone()
+    {
+        using var server = new ServerHarness();
+        using var socket = new AttachedSocket(server);
+        for (int length = 1; length < NetlinkHeader.Size; length++)
+        {
+            Assert.Equal(0, socket.Own.Send(new byte[length]));
+            Assert.Equal(0, BitConverter.ToInt32(Next(socket.Lease).Payload));
+        }
+
+        Assert.DoesNotContain(server.Log, line => line.StartsWith("3005 ", StringComparison.Ordinal));
+    }
+
     // What is said on the lease has no bound but the client's patience: who never reads it is cut off.
     [Fact]
     public void Attached_LeaseThatIsNeverRead_IsCutOff()
@@ -87,6 +142,13 @@ public sealed class FailureTests
 
         ServerHarness.Until(() => server.Server.Counters.Clients == 1, "it is cut off");
         Assert.InRange(most, 0, 21_000);
+    }
+
+    private static byte[] Numbered(uint sequence)
+    {
+        byte[] request = Request.NewPolicy($"10.{sequence}.0.0/16");
+        BitConverter.TryWriteBytes(request.AsSpan(8), sequence);
+        return request;
     }
 
     // An SA that no request can make: its key does not fit in any datagram.
