@@ -16,6 +16,35 @@ public sealed class ProgramInspectionTests : IDisposable
     public void WhyNotPreloaded_StaticProgram_SaysSo() =>
         Assert.Contains("statically linked", ProgramInspection.WhyNotPreloaded(Elf(64, interpreter: false), isRoot: true), StringComparison.Ordinal);
 
+    // Go's build id stands in a note of its own, or, where a C linker has put the program together, behind others.
+    [Theory]
+    [InlineData(4u, "Go", true)]
+    [InlineData(3u, "GNU", false)]
+    [InlineData(4u, "GNU", false)]
+    public void WhyNotPreloaded_DynamicProgram_OfGo_SaysSo(uint type, string owner, bool isGo)
+    {
+        foreach (byte[] before in (byte[][])[[], Note(3, "GNU", 20), Note(5, "stapsdt", 1)])
+        {
+            string file = Elf(64, interpreter: true, [.. before, .. Note(type, owner, 83)]);
+
+            string? reason = ProgramInspection.WhyNotPreloaded(file, isRoot: true);
+
+            Assert.Equal(isGo ? $"{file} is a Go program, which makes its system calls itself" : null, reason);
+        }
+    }
+
+    // Lengths that lie end the search.
+    [Theory]
+    [InlineData(0)]
+    [InlineData(4)]
+    public void WhyNotPreloaded_NoteThatLies_Ends(int at)
+    {
+        byte[] note = [.. Note(3, "GNU", 20), .. Note(4, "Go", 83)];
+        BinaryPrimitives.WriteUInt32LittleEndian(note.AsSpan(at), uint.MaxValue);
+
+        Assert.Null(ProgramInspection.WhyNotPreloaded(Elf(64, interpreter: true, note), isRoot: true));
+    }
+
     [Fact]
     public void WhyNotPreloaded_OtherArchitecture_SaysSo() =>
         Assert.Contains("architecture", ProgramInspection.WhyNotPreloaded(Elf(32, interpreter: true), isRoot: true), StringComparison.Ordinal);
@@ -88,18 +117,33 @@ public sealed class ProgramInspectionTests : IDisposable
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
-    // An ELF header and one program header: PT_INTERP (3) or PT_LOAD (1).
-    private string Elf(int bits, bool interpreter)
+    // An ELF header and two program headers, PT_INTERP (3) or PT_LOAD (1), and PT_NOTE (4), and the notes.
+    private string Elf(int bits, bool interpreter, params byte[] notes)
     {
-        byte[] file = new byte[HeaderLength + EntryLength];
+        const int start = HeaderLength + 2 * EntryLength;
+        byte[] file = [.. new byte[start], .. notes];
         "\u007fELF"u8.CopyTo(file);
         file[4] = (byte)(bits == 64 ? 2 : 1);
         file[5] = 1;
         BinaryPrimitives.WriteUInt64LittleEndian(file.AsSpan(32), HeaderLength);
         BinaryPrimitives.WriteUInt16LittleEndian(file.AsSpan(54), EntryLength);
-        BinaryPrimitives.WriteUInt16LittleEndian(file.AsSpan(56), 1);
+        BinaryPrimitives.WriteUInt16LittleEndian(file.AsSpan(56), 2);
         BinaryPrimitives.WriteUInt32LittleEndian(file.AsSpan(HeaderLength), interpreter ? 3u : 1u);
+        var entry = file.AsSpan(HeaderLength + EntryLength);
+        BinaryPrimitives.WriteUInt32LittleEndian(entry, 4u);
+        BinaryPrimitives.WriteUInt64LittleEndian(entry[8..], start);
+        BinaryPrimitives.WriteUInt64LittleEndian(entry[32..], (ulong)notes.Length);
         return Write($"elf{bits}{interpreter}", file);
+    }
+
+    private static byte[] Note(uint type, string owner, int length)
+    {
+        byte[] note = new byte[12 + (owner.Length + 4) / 4 * 4 + (length + 3) / 4 * 4];
+        BinaryPrimitives.WriteUInt32LittleEndian(note, (uint)owner.Length + 1);
+        BinaryPrimitives.WriteUInt32LittleEndian(note.AsSpan(4), (uint)length);
+        BinaryPrimitives.WriteUInt32LittleEndian(note.AsSpan(8), type);
+        System.Text.Encoding.ASCII.GetBytes(owner, note.AsSpan(12));
+        return note;
     }
 
     private string Write(string name, byte[] contents)

@@ -8,6 +8,7 @@ internal static class ProgramInspection
 {
     private const int MaxInterpreters = 4;
     private const int ProgramInterpreter = 3;   // PT_INTERP
+    private const int ProgramNote = 4;          // PT_NOTE
     private const int HeaderBytes = 4096;
 
     /// <summary>The file that a name stands for, as execvp(3) looks for it; null = none.</summary>
@@ -81,20 +82,51 @@ internal static class ProgramInspection
         ulong offset = is64 ? BinaryPrimitives.ReadUInt64LittleEndian(head[32..]) : BinaryPrimitives.ReadUInt32LittleEndian(head[28..]);
         int size = BinaryPrimitives.ReadUInt16LittleEndian(head[(is64 ? 54 : 42)..]);
         int count = BinaryPrimitives.ReadUInt16LittleEndian(head[(is64 ? 56 : 44)..]);
+        bool isDynamic = false, isGo = false;
         for (int i = 0; i < count; i++)
         {
             ulong at = offset + ((ulong)i * (ulong)size);
-            if (at + 4 > (ulong)head.Length)
+            if (at + 40 > (ulong)head.Length)
             {
                 return null;    // Program headers elsewhere: cannot be seen here.
             }
 
-            if (BinaryPrimitives.ReadUInt32LittleEndian(head[(int)at..]) == ProgramInterpreter)
-            {
-                return null;
-            }
+            var entry = head[(int)at..];
+            uint type = BinaryPrimitives.ReadUInt32LittleEndian(entry);
+            isDynamic |= type == ProgramInterpreter;
+            isGo |= type == ProgramNote && HasGoNote(head, entry, is64);
         }
 
-        return $"{file} is statically linked";
+        return !isDynamic ? $"{file} is statically linked"
+            : isGo ? $"{file} is a Go program, which makes its system calls itself"
+            : null;
     }
+
+    // p_offset at 8 and p_filesz at 32 (64 bit), at 4 and 16 (32 bit). A note: lengths of name and value, type, name, value; Go's build id is of type 4.
+    private static bool HasGoNote(ReadOnlySpan<byte> head, ReadOnlySpan<byte> entry, bool is64)
+    {
+        ulong at = is64 ? BinaryPrimitives.ReadUInt64LittleEndian(entry[8..]) : BinaryPrimitives.ReadUInt32LittleEndian(entry[4..]);
+        ulong length = is64 ? BinaryPrimitives.ReadUInt64LittleEndian(entry[32..]) : BinaryPrimitives.ReadUInt32LittleEndian(entry[16..]);
+        if (at >= (ulong)head.Length)
+        {
+            return false;
+        }
+
+        var notes = head[(int)at..];
+        notes = notes[..(int)Math.Min(length, (ulong)notes.Length)];
+        while (notes.Length >= 16)
+        {
+            if (notes[8..].StartsWith("\u0004\0\0\0Go\0\0"u8))
+            {
+                return true;
+            }
+
+            ulong next = 12 + Padded(notes) + Padded(notes[4..]);
+            notes = next < (ulong)notes.Length ? notes[(int)next..] : default;
+        }
+
+        return false;
+    }
+
+    private static ulong Padded(ReadOnlySpan<byte> length) => (BinaryPrimitives.ReadUInt32LittleEndian(length) + 3ul) & ~3ul;
 }
