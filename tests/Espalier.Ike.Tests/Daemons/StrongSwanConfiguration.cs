@@ -18,6 +18,9 @@ internal sealed record CharonOptions
     /// <summary>Further lines for the daemon's section of strongswan.conf.</summary>
     public string Settings { get; init; } = "";
 
+    /// <summary>Further plugins to load.</summary>
+    public string Load { get; init; } = "";
+
     /// <summary>Further lines for its plugins section.</summary>
     public string Plugins { get; init; } = "";
 
@@ -40,7 +43,7 @@ internal static class StrongSwanConfiguration
     /// <summary>The file's text.</summary>
     public static string Text(string folder, Plane plane, CharonOptions options) => string.Create(CultureInfo.InvariantCulture, $$"""
         charon-systemd {
-          load = {{Crypto}} {{(plane == Plane.Libipsec ? "kernel-libipsec" : "")}} kernel-netlink socket-default vici updown
+          load = {{Crypto}} {{(plane == Plane.Libipsec ? "kernel-libipsec" : "")}} kernel-netlink socket-default vici updown {{options.Load}}
           {{(plane == Plane.Espalier ? ForEspalier : "")}}
           {{(options.User is null ? "" : $"user = {options.User}\n  group = nogroup")}}
           # Retransmissions after 0.5, 1, 2 s: the hosts stand beside each other.
