@@ -25,6 +25,12 @@ public sealed record XfrmOptions
     /// </summary>
     public bool ExpireUnknown { get; init; }
 
+    /// <summary>
+    /// Whether SAs may be of one direction (XFRMA_SA_DIR), as since Linux 6.10; else the attribute is passed over, as by older kernels. pluto sends it to
+    /// every kernel, but the replay window of 0 that it demands of an outbound SA only where uname says 6.10.
+    /// </summary>
+    public bool KnowsDirections { get; init; } = true;
+
     /// <summary>What does the cryptography of the SAs.</summary>
     public CryptoEngine Engine { get; init; } = CryptoEngine.System;
 

@@ -151,7 +151,8 @@ internal sealed class XfrmService : IDisposable
             return StartDump(new XfrmRequest { Message = message, Header = header, Attributes = default, Peer = peer });
         }
 
-        var kind = type == XfrmMessage.NewSpdInfo ? XfrmAttributes.Kind.Spd : XfrmAttributes.Kind.Xfrm;
+        var kind = type == XfrmMessage.NewSpdInfo ? XfrmAttributes.Kind.Spd
+            : Context.Options.KnowsDirections ? XfrmAttributes.Kind.Xfrm : XfrmAttributes.Kind.XfrmWithoutDirection;
         var error = XfrmAttributes.Parse(message, HeaderLength(type), kind, out var attributes);
         error = error.Failed || kind == XfrmAttributes.Kind.Spd ? error : RejectUnused(type, attributes);
         error = error.Failed

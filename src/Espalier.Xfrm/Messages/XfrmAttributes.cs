@@ -23,6 +23,9 @@ internal ref struct XfrmAttributes
         /// <summary>XFRMA_*.</summary>
         Xfrm,
 
+        /// <summary>XFRMA_* of a kernel that does not know SA_DIR, and passes it over.</summary>
+        XfrmWithoutDirection,
+
         /// <summary>XFRMA_SPD_*, of NEWSPDINFO.</summary>
         Spd,
     }
@@ -85,7 +88,8 @@ internal ref struct XfrmAttributes
     {
         int type = header.Type & Netlink.AttributeTypeMask;
         int length = header.Length - NetlinkAttributeHeader.Size;
-        if (type == 0 || type > (kind == Kind.Spd ? (int)XfrmSpdAttribute.Last : (int)XfrmAttribute.Last))
+        if (type == 0 || type > (kind == Kind.Spd ? (int)XfrmSpdAttribute.Last : (int)XfrmAttribute.Last)
+            || (kind == Kind.XfrmWithoutDirection && type == (int)XfrmAttribute.SaDirection))
         {
             return XfrmError.None;
         }

@@ -257,6 +257,20 @@ public sealed class SaHandlerTests
         Assert.Null(service.Database.Sad.Find(Id())!.Encapsulation);
     }
 
+    [Fact]
+    public void NewSa_OutboundWithReplayWindowWhereDirectionsAreUnknown_IsAnSaWithoutDirection()
+    {
+        using var service = new ServiceHarness(options: new XfrmOptions { KnowsDirections = false });
+        byte[] window = Request.NewSa(change: (ref XfrmUserSaInfo info) => info.Flags = 128)
+            .WithReplayEsn(new XfrmReplayStateEsn { BitmapLength = 4, ReplayWindow = 128 }, new uint[4]).WithBytes(XfrmAttribute.SaDirection, XfrmValue.DirectionOut);
+
+        service.Expect(window);
+
+        Assert.Equal(0, Assert.Single(service.Database.Sad.All).SaDirection);
+        using var since610 = new ServiceHarness();
+        Assert.Equal("Replay window should be 0 for output SA", since610.ExpectError(window).Text);
+    }
+
     [Theory]
     [InlineData((byte)1, (byte)1, 0)]
     [InlineData((byte)1, (byte)0, 0)]

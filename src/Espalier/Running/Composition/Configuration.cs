@@ -33,6 +33,12 @@ internal static class Configuration
         AllowedUsers = options.AllowedUsers,
         AllowedGroups = options.AllowedGroups,
         Mark = options.Mark,
-        Xfrm = new XfrmOptions { ReadAcquireExpires = KernelFeatures.AcquireExpires, ExpireUnknown = true, Engine = engine },
+        Xfrm = new XfrmOptions
+        {
+            ReadAcquireExpires = KernelFeatures.AcquireExpires,
+            ExpireUnknown = true,
+            KnowsDirections = KernelFeatures.KnowsSaDirections,
+            Engine = engine,
+        },
     };
 }
