@@ -6,9 +6,9 @@ using BenchmarkDotNet.Exporters.Json;
 using BenchmarkDotNet.Jobs;
 using BenchmarkDotNet.Running;
 using BenchmarkDotNet.Toolchains.InProcess.Emit;
-using Perfolizer.Horology;
 using Espalier.Benchmarks.Esp;
 using Espalier.Benchmarks.Gate;
+using Perfolizer.Horology;
 
 [assembly: InternalsVisibleTo("Espalier.Benchmarks.Tests")]
 
