@@ -150,7 +150,7 @@ public sealed class CipherTests
     {
         var engine = Engines.Open(name);
         var specs = AlgorithmCases.Specs("rfc4106(gcm(aes))/160/128");
-        byte[] packet = AlgorithmCases.Prepare(new EspGeometry(8, 16, 4), 7, 1, new byte[60]);
+        byte[] packet = AlgorithmCases.Prepare(new EspGeometry(8, 16), 7, 1, new byte[60]);
         Run(5_000);
         long before = ResidentBytes();
         Run(50_000);

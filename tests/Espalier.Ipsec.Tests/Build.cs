@@ -82,7 +82,7 @@ internal static class Build
 }
 
 /// <summary>A transform that encrypts nothing: the ICV is the 64-bit sequence number, twice.</summary>
-internal sealed class NullTransform(int ivLength = 8, int icvLength = 16, int alignment = 4) : EspTransform(new EspGeometry(ivLength, icvLength, alignment))
+internal sealed class NullTransform(int ivLength = 8, int icvLength = 16, int cipherBlock = 1) : EspTransform(new EspGeometry(ivLength, icvLength, cipherBlock))
 {
     public bool IsDisposed { get; private set; }
 

@@ -24,7 +24,7 @@ internal sealed class EncryptThenMacTransform : EspTransform
 
     /// <summary>Takes the ownership of cipher and MAC.</summary>
     public EncryptThenMacTransform(EspCipher cipher, EspMac mac, int icvLength, bool esn)
-        : base(new EspGeometry(cipher.IvLength, icvLength, cipher.Alignment))
+        : base(new EspGeometry(cipher.IvLength, icvLength, cipher.BlockLength))
     {
         _cipher = cipher;
         _mac = mac;

@@ -32,7 +32,7 @@ internal static class Forge
 }
 
 /// <summary>A transform that fails.</summary>
-internal sealed class FailingTransform() : EspTransform(new EspGeometry(8, 16, 4))
+internal sealed class FailingTransform() : EspTransform(new EspGeometry(8, 16))
 {
     public override bool TrySeal(Span<byte> packet, ulong sequence) => false;
 

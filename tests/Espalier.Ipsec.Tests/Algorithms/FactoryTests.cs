@@ -61,21 +61,22 @@ public sealed class FactoryTests
 
     // IV, ICV and alignment decide the MTU of the TUN.
     [Theory]
-    [InlineData("rfc4106(gcm(aes))/160/64", 8, 8, 4)]
-    [InlineData("rfc4106(gcm(aes))/288/96", 8, 12, 4)]
-    [InlineData("rfc4106(gcm(aes))/224/128", 8, 16, 4)]
-    [InlineData("rfc4543(gcm(aes))/160/128", 8, 16, 4)]
-    [InlineData("rfc4309(ccm(aes))/152/64", 8, 8, 4)]
-    [InlineData("rfc7539esp(chacha20,poly1305)/288/128", 8, 16, 4)]
-    [InlineData("cbc(aes)/256+hmac(sha512)/512/256", 16, 32, 16)]
-    [InlineData("rfc3686(ctr(aes))/160+hmac(sha1)/160/96", 8, 12, 4)]
-    [InlineData("cbc(des3_ede)/192+hmac(md5)/128/96", 8, 12, 8)]
-    [InlineData("cbc(camellia)/192+xcbc(aes)/128/96", 16, 12, 16)]
-    [InlineData("ecb(cipher_null)/0+hmac(sha256)/256/128", 0, 16, 4)]
-    public void Create_EachAlgorithm_HasTheGeometryOfItsRfc(string line, int iv, int icv, int alignment)
+    [InlineData("rfc4106(gcm(aes))/160/64", 8, 8, 1, 4)]
+    [InlineData("rfc4106(gcm(aes))/288/96", 8, 12, 1, 4)]
+    [InlineData("rfc4106(gcm(aes))/224/128", 8, 16, 1, 4)]
+    [InlineData("rfc4543(gcm(aes))/160/128", 8, 16, 1, 4)]
+    [InlineData("rfc4309(ccm(aes))/152/64", 8, 8, 1, 4)]
+    [InlineData("rfc7539esp(chacha20,poly1305)/288/128", 8, 16, 1, 4)]
+    [InlineData("cbc(aes)/256+hmac(sha512)/512/256", 16, 32, 16, 16)]
+    [InlineData("rfc3686(ctr(aes))/160+hmac(sha1)/160/96", 8, 12, 1, 4)]
+    [InlineData("cbc(des3_ede)/192+hmac(md5)/128/96", 8, 12, 8, 8)]
+    [InlineData("cbc(camellia)/192+xcbc(aes)/128/96", 16, 12, 16, 16)]
+    [InlineData("ecb(cipher_null)/0+hmac(sha256)/256/128", 0, 16, 1, 4)]
+    public void Create_EachAlgorithm_HasTheGeometryOfItsRfc(string line, int iv, int icv, int cipherBlock, int alignment)
     {
         using var transform = AlgorithmCases.Create(AlgorithmCases.Specs(line), esn: false);
-        Assert.Equal(new Espalier.Ipsec.Esp.EspGeometry(iv, icv, alignment), transform.Geometry);
+        Assert.Equal(new Espalier.Ipsec.Esp.EspGeometry(iv, icv, cipherBlock), transform.Geometry);
+        Assert.Equal(alignment, transform.Geometry.Alignment);
     }
 
     [Fact]

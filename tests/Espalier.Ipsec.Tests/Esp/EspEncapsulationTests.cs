@@ -14,7 +14,7 @@ public class EspEncapsulationTests
     public void TryPrepare_FirstPacket_LaysOutTheHeaderAndTheTrailer()
     {
         // RFC 4303 §2: SPI, number, IV (8), payload (5), padding 1, pad length, next header, ICV (16), aligned to 4.
-        var sa = Build.Sa(0x01020304, transform: new NullTransform(8, 16, 4));
+        var sa = Build.Sa(0x01020304, transform: new NullTransform(8, 16));
         slot.AsSpan(Headroom, 5).Fill(0xAB);
         Assert.Equal(DropReason.None, Prepare(sa, 5, out var frame, EspNextHeader.IPv4));
         Assert.Equal(Headroom - 16, frame.Offset);
@@ -25,13 +25,13 @@ public class EspEncapsulationTests
     }
 
     [Theory]
-    [InlineData(4)]
-    [InlineData(8)]
-    [InlineData(16)]
-    public void TryPrepare_EveryLength_PadsWithOneTwoThreeToTheBlock(int alignment)
+    [InlineData(1, 4)]
+    [InlineData(8, 8)]
+    [InlineData(16, 16)]
+    public void TryPrepare_EveryLength_PadsWithOneTwoThreeToTheBlock(int cipherBlock, int alignment)
     {
         // RFC 4303 §2.4.
-        var sa = Build.Sa(0x100, transform: new NullTransform(16, 12, alignment));
+        var sa = Build.Sa(0x100, transform: new NullTransform(16, 12, cipherBlock));
         for (int length = 0; length < 70; length++)
         {
             slot.AsSpan().Fill(0xCC);

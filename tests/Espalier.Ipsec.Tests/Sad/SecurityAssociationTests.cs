@@ -70,7 +70,7 @@ public class SecurityAssociationTests
         {
             Id = new SaIdentity(new Spi(0x100), Build.Ip(source)),
             Source = Build.Ip(source),
-            Transform = new NullTransform(8, 16, 4),
+            Transform = new NullTransform(8, 16),
             Encapsulation = udp ? new UdpEncapsulation(4500, 4500, default) : null,
         };
         Assert.Equal(expected, sa.InnerMtu(outer));

@@ -45,7 +45,7 @@ internal static class Build
     };
 
     /// <summary>The sizes of AES-GCM with a 16-byte ICV; it seals nothing.</summary>
-    private sealed class SizedTransform() : EspTransform(new EspGeometry(8, 16, 4))
+    private sealed class SizedTransform() : EspTransform(new EspGeometry(8, 16))
     {
         public override bool TrySeal(Span<byte> packet, ulong sequence) => true;
 

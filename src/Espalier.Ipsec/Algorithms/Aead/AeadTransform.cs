@@ -25,7 +25,7 @@ internal sealed class AeadTransform : EspTransform
 
     /// <summary>Takes the ownership of <paramref name="cipher"/>.</summary>
     public AeadTransform(AeadCipher cipher, ReadOnlySpan<byte> salt, AeadParameters parameters)
-        : base(new EspGeometry(AeadNonce.IvLength, parameters.IcvLength, 4))
+        : base(new EspGeometry(AeadNonce.IvLength, parameters.IcvLength))
     {
         _cipher = cipher;
         _nonce = new AeadNonce(salt, parameters.Entropy);

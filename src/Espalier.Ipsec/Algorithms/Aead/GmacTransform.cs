@@ -13,7 +13,7 @@ namespace Espalier.Ipsec.Algorithms.Aead;
 /// With ESN, what follows the SPI is moved right by 4 bytes, into the ICV's room, for the time of the computation. One thread at a time.
 /// </summary>
 internal sealed class GmacTransform(AeadCipher cipher, ReadOnlySpan<byte> salt, AeadParameters parameters)
-    : EspTransform(new EspGeometry(AeadNonce.IvLength, parameters.IcvLength, 4))
+    : EspTransform(new EspGeometry(AeadNonce.IvLength, parameters.IcvLength))
 {
     private const int HighLength = 4;
 

@@ -40,7 +40,7 @@ internal sealed class AesCtrCipher : EspCipher
 
     public override int IvLength => CounterIvLength;
 
-    public override int Alignment => 4;
+    public override int BlockLength => 1;
 
     public override void Encrypt(Span<byte> ivAndPayload, ulong sequence)
     {

@@ -29,7 +29,7 @@ internal sealed class CamelliaCbcCipher : EspCipher
 
     public override int IvLength => Block;
 
-    public override int Alignment => Block;
+    public override int BlockLength => Block;
 
     public override void Encrypt(Span<byte> ivAndPayload, ulong sequence)
     {

@@ -11,8 +11,8 @@ internal abstract class EspCipher : IDisposable
     /// <summary>Bytes of IV that travel in each packet.</summary>
     public abstract int IvLength { get; }
 
-    /// <summary>What the ciphertext's length is a multiple of: the block, at least 4 (RFC 4303 §2.4).</summary>
-    public abstract int Alignment { get; }
+    /// <summary>Bytes of the block, of which the ciphertext must be a whole number; 1 where any length will do.</summary>
+    public abstract int BlockLength { get; }
 
     /// <summary>Writes the IV to the first <see cref="IvLength"/> bytes and encrypts the rest.</summary>
     /// <param name="ivAndPayload">IV, payload, padding, pad length and next header.</param>

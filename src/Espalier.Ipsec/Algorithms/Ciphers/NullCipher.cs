@@ -5,7 +5,7 @@ internal sealed class NullCipher : EspCipher
 {
     public override int IvLength => 0;
 
-    public override int Alignment => 4;
+    public override int BlockLength => 1;
 
     public override void Encrypt(Span<byte> ivAndPayload, ulong sequence)
     {

@@ -30,7 +30,7 @@ internal sealed class PlatformCbcCipher : EspCipher
 
     public override int IvLength => _block;
 
-    public override int Alignment => _block;
+    public override int BlockLength => _block;
 
     public static PlatformCbcCipher Aes(ReadOnlySpan<byte> key, TransformDirection direction, IvEntropy entropy)
     {
