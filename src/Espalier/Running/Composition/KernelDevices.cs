@@ -30,20 +30,15 @@ internal sealed class KernelDevices : IDisposable
     /// <summary>Opens the outer side.</summary>
     internal KernelOuterSocketFactory Sockets { get; }
 
-    private string Workers => Tun.Readers.Count == 1
-        ? "one worker each way" : string.Create(CultureInfo.InvariantCulture, $"{Tun.Readers.Count} workers each way, as many TUN queues{(_spread ? ", an outbound SA spread over them" : "")}");
-
     /// <summary>Which rungs of the offload ladder are in use, for the log.</summary>
     internal string Offloads
     {
         get
         {
             string tun = (Tun.Offloads & TunOffloads.Udp) != 0 ? "TUN with TSO and USO" : Tun.Offloads != TunOffloads.None ? "TUN with TSO" : "TUN packet by packet";
-            return $"{tun}; UDP {With(Sockets.Segmentation, Sockets.SegmentationError)} GSO, {With(Sockets.ReceiveOffload, Sockets.ReceiveOffloadError)} GRO; {Workers}";
+            return $"{tun}; UDP {With(Sockets.Segmentation, Sockets.SegmentationError)} GSO, {With(Sockets.ReceiveOffload, Sockets.ReceiveOffloadError)} GRO; {Workers(Tun.Readers.Count, _spread)}";
         }
     }
-
-    private static string With(bool wanted, int error) => wanted && error == 0 ? "with" : "without";
 
     /// <summary>All of them, for the data plane.</summary>
     internal DataPlaneDevices ForDataPlane => new(
@@ -86,6 +81,14 @@ internal sealed class KernelDevices : IDisposable
         }
     }
 
+    /// <summary>How many workers there are, and what becomes of --spread, for the log.</summary>
+    internal static string Workers(int pairs, bool spread) => (pairs, spread) switch
+    {
+        (1, false) => "one worker each way",
+        (1, true) => "one worker each way, so --spread has no effect",
+        _ => string.Create(CultureInfo.InvariantCulture, $"{pairs} workers each way, as many TUN queues{(spread ? ", an outbound SA spread over them" : "")}"),
+    };
+
     /// <inheritdoc/>
     public void Dispose()
     {
@@ -98,4 +101,6 @@ internal sealed class KernelDevices : IDisposable
         _bypass.Dispose();
         Tun.Dispose();
     }
+
+    private static string With(bool wanted, int error) => wanted && error == 0 ? "with" : "without";
 }
