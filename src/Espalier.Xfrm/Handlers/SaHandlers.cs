@@ -11,11 +11,13 @@ internal sealed class SaHandlers
 {
     private readonly XfrmContext _context;
     private readonly SaExpiry _expiry;
+    private readonly SaInstaller _installer;
 
     public SaHandlers(XfrmContext context, SaExpiry expiry)
     {
         _context = context;
         _expiry = expiry;
+        _installer = new SaInstaller(context, expiry);
     }
 
     private SecurityAssociationDatabase Sad => _context.Database.Sad;
@@ -42,7 +44,7 @@ internal sealed class SaHandlers
             bool kept = false;
             try
             {
-                error = request.Type == XfrmMessage.NewSa ? Insert(sa, out kept) : Update(sa, out kept);
+                error = request.Type == XfrmMessage.NewSa ? _installer.Insert(sa, out kept) : _installer.Update(sa, out kept);
                 if (!error.Failed)
                 {
                     NotifyAdded(sa, request.Type, request.Header.Sequence, request.Header.PortId);
@@ -191,109 +193,6 @@ internal sealed class SaHandlers
 
     /// <summary>xfrm_id_proto_match for ESP: 0 and 255 stand for any protocol.</summary>
     public static bool ProtocolMatches(byte wanted) => wanted is 0 or XfrmValue.ProtocolEsp or XfrmValue.ProtocolAny;
-
-    private XfrmError Insert(SecurityAssociation sa, out bool kept)
-    {
-        kept = false;
-        if (Sad.Find(sa.Id) is not null)
-        {
-            return new XfrmError(LinuxError.Exists);
-        }
-
-        if (Refused(sa) is { Failed: true } refusal)
-        {
-            return refusal;
-        }
-
-        // xfrm_state_add: the larval SA that an ACQUIRE made for this one goes.
-        var larval = sa.KeyManagerSequence != 0 ? Sad.FindLarval(sa.KeyManagerSequence) : null;
-        if (larval is null || larval.Id.Destination != sa.Id.Destination)
-        {
-            larval = Sad.FindAcquiring(sa.Source, sa.Id.Destination, sa.ReqId);
-            larval = larval?.Mode == sa.Mode ? larval : null;
-        }
-
-        kept = Sad.TryAdd(sa);
-        if (larval is not null)
-        {
-            Sad.Remove(larval);
-        }
-
-        return XfrmError.None;
-    }
-
-    // xfrm_state_update: a larval SA is replaced by the new one, of a valid one some things are changed.
-    private XfrmError Update(SecurityAssociation sa, out bool kept)
-    {
-        kept = false;
-        if (Sad.Find(sa.Id) is not { } old)
-        {
-            return new XfrmError(LinuxError.NoProcess);
-        }
-
-        if (old.State == SaState.Larval)
-        {
-            if (sa.SaDirection != 0 && old.SaDirection != sa.SaDirection)
-            {
-                return new XfrmError(LinuxError.NoProcess);
-            }
-
-            if (Refused(sa) is { Failed: true } refusal)
-            {
-                return refusal;
-            }
-
-            Sad.Remove(old);
-            kept = Sad.TryAdd(sa);
-            return XfrmError.None;
-        }
-
-        if (old.SaDirection != sa.SaDirection)
-        {
-            return new XfrmError(LinuxError.NoProcess);
-        }
-
-        if (old.State != SaState.Valid || old.Encapsulation is null != sa.Encapsulation is null)
-        {
-            return new XfrmError(LinuxError.Invalid);
-        }
-
-        if (old.Encapsulation != sa.Encapsulation && Refused(sa) is { Failed: true } refused)
-        {
-            return refused;
-        }
-
-        Change(old, sa);
-        return XfrmError.None;
-    }
-
-    private void Change(SecurityAssociation old, SecurityAssociation sa)
-    {
-        if (old.Encapsulation != sa.Encapsulation)
-        {
-            // A new port is a new peer as far as MAPPING is concerned.
-            old.Encapsulation = sa.Encapsulation;
-            old.MappedAddress = default;
-            old.MappedPort = 0;
-        }
-
-        if (old.CareOfAddress is not null && sa.CareOfAddress is not null)
-        {
-            old.CareOfAddress = sa.CareOfAddress;
-        }
-
-        old.Limits = sa.Limits;
-        old.Dying = false;
-        Sad.Touch();
-        _context.LimitsChanged(old);
-        if (old.Usage.UseTime != 0)
-        {
-            _expiry.CheckUsage(old);
-        }
-    }
-
-    private XfrmError Refused(SecurityAssociation sa) =>
-        _context.Database.Admission?.Invoke(sa) is { } reason ? new XfrmError(LinuxError.AddressInUse, reason) : XfrmError.None;
 
     private void NotifyAdded(SecurityAssociation sa, XfrmMessage type, uint sequence, uint portId)
     {

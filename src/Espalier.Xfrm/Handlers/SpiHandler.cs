@@ -70,14 +70,7 @@ internal sealed class SpiHandler
         var mode = (IpsecMode)info.Info.Mode;
         using (_context.Database.Freeze())
         {
-            var larval = info.Info.Sequence != 0 ? sad.FindLarval(info.Info.Sequence) : null;
-            larval = larval?.Id.Destination == destination ? larval : null;
-            if (larval is null)
-            {
-                larval = sad.FindAcquiring(source, destination, info.Info.ReqId);
-                larval = larval?.Mode == mode ? larval : null;
-            }
-
+            var larval = SaInstaller.FindLarval(sad, info.Info.Sequence, source, destination, info.Info.ReqId, mode);
             result = larval;
             if (larval is { Id.Spi.Value: not 0 })
             {
