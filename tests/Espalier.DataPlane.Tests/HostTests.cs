@@ -5,6 +5,7 @@ using Espalier.Io;
 using Espalier.Io.Batches;
 using Espalier.Ipsec;
 using Espalier.Ipsec.Sad;
+using Espalier.Testing;
 using Espalier.Wire.Addresses;
 using static Espalier.DataPlane.Tests.Harness.RunningPair;
 
@@ -91,7 +92,7 @@ public sealed class HostTests : IDisposable
         {
             _right.AddSa(spi, "127.0.0.1", _left.Port, "127.0.0.2", _right.Port);
             var sending = _left.AddSa(spi, "127.0.0.1", _left.Port, "127.0.0.2", _right.Port);
-            Wait(() => Volatile.Read(ref sending.OutboundSequence) > 20);
+            Wait.Until(() => Volatile.Read(ref sending.OutboundSequence) > 20, "the newest SA sends");
             foreach (var side in new[] { _left, _right })
             {
                 using var frozen = side.Database.Freeze();
@@ -126,12 +127,14 @@ public sealed class HostTests : IDisposable
         }
 
         Assert.DoesNotContain(_right.Host.Sockets, socket => socket.LocalPort == port);
-        Wait(() =>
-        {
-            bool free = new KernelOuterSocketFactory(0).TryOpen(IpVersion.IPv4, port, out var socket, out _);
-            socket?.Dispose();
-            return free;
-        });
+        Wait.Until(
+            () =>
+            {
+                bool free = new KernelOuterSocketFactory(0).TryOpen(IpVersion.IPv4, port, out var socket, out _);
+                socket?.Dispose();
+                return free;
+            },
+            "the worker has closed the socket");
 
         // The worker that closed it goes on with the others.
         _left.Send(Packets.Udp(Near, Far));
@@ -161,7 +164,7 @@ public sealed class HostTests : IDisposable
             }
         };
         _left.Outside.Dispose();
-        Wait(() => failures.Count == 1);
+        Wait.Until(() => failures.Count == 1, "the lost device is told");
         Assert.IsType<DeviceException>(failures[0]);
         _left.Host.Stop();
         Assert.Single(failures);
@@ -217,11 +220,13 @@ public sealed class HostTests : IDisposable
 
         // It still works, once the kernel's queue, which may have dropped ours, has been worked through.
         byte[] packet = Packets.Udp(Near, Far);
-        Wait(() =>
-        {
-            _left.Send(packet);
-            return _right.TryReceive() is not null;
-        });
+        Wait.Until(
+            () =>
+            {
+                _left.Send(packet);
+                return _right.TryReceive() is not null;
+            },
+            "a packet passes");
     }
 
     private void Exchange(byte[] packet, PacketBatch batch, int count)

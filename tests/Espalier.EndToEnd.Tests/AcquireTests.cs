@@ -71,7 +71,7 @@ public sealed class AcquireTests
         hosts.Key(outer6: false, inner6: false, udp: true);
         using var monitor = new XfrmMonitor(hosts.Moon, hosts.MoonDaemon, "xfrm monitor aevent");
 
-        Assert.True(XfrmMonitor.WaitFor(() =>
+        Assert.True(Wait.For(() =>
         {
             hosts.Moon.Sh("ping -c 10 -i 0.01 -W 1 -I 10.1.0.1 10.2.0.1").Expect();
             return monitor.Text.Contains("Async event", StringComparison.Ordinal);
@@ -120,7 +120,7 @@ public sealed class AcquireTests
         using var acquires = new XfrmMonitor(hosts.Moon, hosts.MoonDaemon, "xfrm monitor acquire");
         using var policies = new XfrmMonitor(hosts.Moon, hosts.MoonDaemon, "xfrm monitor policy");
 
-        Assert.True(XfrmMonitor.WaitFor(() =>
+        Assert.True(Wait.For(() =>
         {
             Ping(hosts, 1);
             hosts.MoonDaemon.Exec("ip xfrm state flush");

@@ -41,7 +41,7 @@ public sealed class ClientTests
         for (int round = 0; round < 4; round++)
         {
             using var victim = Exec(host, daemon, $"ip -batch {file}");
-            XfrmMonitor.WaitFor(() => (int)daemon.Stat()["associationsCount"]! > 100);
+            Wait.For(() => (int)daemon.Stat()["associationsCount"]! > 100);
             using var dump = Exec(host, daemon, "ip xfrm state");
             victim.Kill();
             dump.Kill(); // in the middle of a dump, or before it
@@ -55,7 +55,7 @@ public sealed class ClientTests
         File.Delete(file);
         File.Delete(other);
         // The statistics' own connection is the only one left.
-        Assert.True(XfrmMonitor.WaitFor(() => (int)daemon.Stat()["controlSocket"]!["clients"]! == 1));
+        Assert.True(Wait.For(() => (int)daemon.Stat()["controlSocket"]!["clients"]! == 1));
         Assert.Equal(0, daemon.Stop());
     }
 
@@ -77,7 +77,7 @@ public sealed class ClientTests
             idle.ForEach(connection => connection.Dispose());
         }
 
-        Assert.True(XfrmMonitor.WaitFor(() => daemon.Exec("ip xfrm state count").ExitCode == 0));
+        Assert.True(Wait.For(() => daemon.Exec("ip xfrm state count").ExitCode == 0));
         Assert.True((int)daemon.Stat()["controlSocket"]!["tooMany"]! > 0);
     }
 
@@ -150,7 +150,7 @@ public sealed class ClientTests
         Assert.All(after, resident => Assert.InRange(resident, 1, limit));
         // It goes on where it can, and sees what comes then.
         Shell.Run(string.Create(CultureInfo.InvariantCulture, $"kill -CONT {monitor.ProcessId}")).Expect();
-        Assert.True(XfrmMonitor.WaitFor(() =>
+        Assert.True(Wait.For(() =>
         {
             daemon.Exec("ip xfrm policy add src 10.1.0.0/16 dst 10.77.0.0/16 dir out action block");
             daemon.Exec("ip xfrm policy flush");

@@ -301,7 +301,7 @@ public sealed class ForwardingTests(Gateways hosts) : IClassFixture<Gateways>, I
 
         Assert.NotEqual(0, hosts.Ping(inner6, count: 2, wait: "0.2").ExitCode);
 
-        Assert.Equal(before + 2, Gateways.Await(Guarded, before + 2));
+        Assert.Equal(before + 2, Wait.ForValue(Guarded, before + 2));
     }
 
     public void Dispose() => hosts.Both("xfrm policy flush");
@@ -334,6 +334,6 @@ public sealed class ForwardingTests(Gateways hosts) : IClassFixture<Gateways>, I
 
         Assert.NotEqual(0, traffic().ExitCode);
 
-        Assert.Equal(before + count, Gateways.Await(() => daemon.Drops(reason), before + count));
+        Assert.Equal(before + count, Wait.ForValue(() => daemon.Drops(reason), before + count));
     }
 }

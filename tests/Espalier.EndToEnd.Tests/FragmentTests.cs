@@ -40,11 +40,11 @@ public sealed class FragmentTests(Gateways hosts) : IClassFixture<Gateways>
         long drops = hosts.MoonDaemon.Drops("OutboundFragmentWithoutPorts"), sent = Sent(), bypassed = Bypassed();
 
         RawPacket.Send(hosts.Alice, destination, later);
-        Assert.Equal(drops + 1, Gateways.Await(() => hosts.MoonDaemon.Drops("OutboundFragmentWithoutPorts"), drops + 1));
+        Assert.Equal(drops + 1, Wait.ForValue(() => hosts.MoonDaemon.Drops("OutboundFragmentWithoutPorts"), drops + 1));
         Assert.Equal(sent, Sent());
         RawPacket.Send(hosts.Alice, destination, first, later);
 
-        Assert.Equal(sent + 2, Gateways.Await(Sent, sent + 2));
+        Assert.Equal(sent + 2, Wait.ForValue(Sent, sent + 2));
         Assert.Equal(drops + 1, hosts.MoonDaemon.Drops("OutboundFragmentWithoutPorts"));
         Assert.Equal(bypassed, Bypassed());
     }
@@ -64,10 +64,10 @@ public sealed class FragmentTests(Gateways hosts) : IClassFixture<Gateways>
         long drops = hosts.SunDaemon.Drops("InboundFragmentWithoutPorts"), received = Received();
 
         RawPacket.Send(hosts.Alice, destination, later);
-        Assert.Equal(drops + 1, Gateways.Await(() => hosts.SunDaemon.Drops("InboundFragmentWithoutPorts"), drops + 1));
+        Assert.Equal(drops + 1, Wait.ForValue(() => hosts.SunDaemon.Drops("InboundFragmentWithoutPorts"), drops + 1));
         RawPacket.Send(hosts.Alice, destination, first, later);
 
-        Assert.Equal(received + 2, Gateways.Await(Received, received + 2));
+        Assert.Equal(received + 2, Wait.ForValue(Received, received + 2));
         Assert.Equal(drops + 1, hosts.SunDaemon.Drops("InboundFragmentWithoutPorts"));
     }
 
@@ -84,7 +84,7 @@ public sealed class FragmentTests(Gateways hosts) : IClassFixture<Gateways>
         RawPacket.Send(hosts.Alice, destination, first, later);
 
         // No policy covers that port: both go on in clear, as the kernel would send them, and neither into the SA.
-        Assert.Equal(bypassed + 2, Gateways.Await(Bypassed, bypassed + 2));
+        Assert.Equal(bypassed + 2, Wait.ForValue(Bypassed, bypassed + 2));
         Assert.Equal(sent, Sent());
         clear.Finish(atLeast: 2);
         Assert.InRange(clear.Frames().Count, 2, 3); // and bob's answer that nobody listens there
@@ -101,7 +101,7 @@ public sealed class FragmentTests(Gateways hosts) : IClassFixture<Gateways>
 
         RawPacket.Send(hosts.Alice, destination, later);
 
-        Assert.Equal(received + 1, Gateways.Await(Received, received + 1));
+        Assert.Equal(received + 1, Wait.ForValue(Received, received + 1));
     }
 
     private void KeyPort(bool outer6, bool inner6)

@@ -109,17 +109,8 @@ public sealed class HostileTests
         socket.SendTo(datagram, new IPEndPoint(IPAddress.Parse("192.168.0.2"), 4500));
     });
 
-    private static Dictionary<string, long> WaitForDrop(EspalierProgram daemon, string reason, long count)
-    {
-        var drops = Drops(daemon);
-        for (int attempt = 0; attempt < 100 && drops.GetValueOrDefault(reason) < count; attempt++)
-        {
-            Thread.Sleep(20);
-            drops = Drops(daemon);
-        }
-
-        return drops;
-    }
+    private static Dictionary<string, long> WaitForDrop(EspalierProgram daemon, string reason, long count) =>
+        Wait.ForValue(() => Drops(daemon), drops => drops.GetValueOrDefault(reason) >= count);
 
     private static Dictionary<string, long> Drops(EspalierProgram daemon) =>
         daemon.Stat()["drops"]!.AsObject().Where(p => (long)p.Value! > 0).ToDictionary(p => p.Key, p => (long)p.Value!, StringComparer.Ordinal);

@@ -40,7 +40,7 @@ public sealed class MappingTests
         BinaryPrimitives.WriteUInt32BigEndian(forged, TwoHosts.MoonToSun);
         BinaryPrimitives.WriteUInt32BigEndian(forged.AsSpan(4), 1000);
         nat.Run(() => Send(forged, 20009, 3));
-        Assert.True(XfrmMonitor.WaitFor(() => sunDaemon.Drops("InboundIntegrityFailure") == 3));
+        Assert.True(Wait.For(() => sunDaemon.Drops("InboundIntegrityFailure") == 3));
 
         Masquerade(nat, 20002);
         var lost = moon.Sh("ping -c 4 -i 0.02 -W 0.3 -I 10.1.0.1 10.2.0.1");

@@ -32,7 +32,7 @@ public sealed partial class PathMtuTests(Gateways hosts) : IClassFixture<Gateway
     {
         hosts.Key(outer6, udp: udp, algorithm: algorithm);
         int expected = InnerMtu(1500, outer6, udp, iv, icv, alignment);
-        Assert.Equal(expected, Gateways.Await(TunnelMtu, expected));
+        Assert.Equal(expected, Wait.ForValue(TunnelMtu, expected));
         using var outer = new PacketCapture(hosts.Router, "wana", $"src host {Gateways.MoonAt(outer6)} and not arp and not icmp6");
 
         PingOfSize(expected, inner6: false, "-M do").Expect();
@@ -54,9 +54,9 @@ public sealed partial class PathMtuTests(Gateways hosts) : IClassFixture<Gateway
 
         Assert.NotEqual(0, PingOfSize(1400, inner6, "-M do", wait: "0.3").ExitCode);
 
-        Assert.Equal(1400, Gateways.Await(hosts.PathMtu, 1400));
+        Assert.Equal(1400, Wait.ForValue(hosts.PathMtu, 1400));
         int inner = InnerMtu(1400, outer6, udp);
-        Assert.Equal(inner, Gateways.Await(TunnelMtu, inner));
+        Assert.Equal(inner, Wait.ForValue(TunnelMtu, inner));
         Assert.Equal(inner, MtuIn(PingOfSize(1400, inner6, "-M do")));
         PingOfSize(inner, inner6, "-M do").Expect();
     }
@@ -76,7 +76,7 @@ public sealed partial class PathMtuTests(Gateways hosts) : IClassFixture<Gateway
         Narrow(1400);
         Learn(outer6, inner6);
         int inner = InnerMtu(1400, outer6, udp: true), wide = InnerMtu(1500, outer6, udp: false);
-        Assert.Equal(wide, Gateways.Await(TunnelMtu, wide));
+        Assert.Equal(wide, Wait.ForValue(TunnelMtu, wide));
         long sent = Counter("icmpErrorsSent"), drops = hosts.MoonDaemon.Drops("OutboundTooBig");
 
         var tooBig = PingOfSize(inner + 1, inner6, "-M do");
@@ -126,7 +126,7 @@ public sealed partial class PathMtuTests(Gateways hosts) : IClassFixture<Gateway
         RawPacket.TooBig(hosts.Router, outer6, udp, 1300, Gateways.MoonToSun, sequence: 1_000_000);
         RawPacket.TooBig(hosts.Router, outer6, udp, 1300, Gateways.SunToMoon, sequence: 1);
 
-        Assert.Equal(ignored + 3, Gateways.Await(() => Counter("icmpErrorsIgnored"), ignored + 3));
+        Assert.Equal(ignored + 3, Wait.ForValue(() => Counter("icmpErrorsIgnored"), ignored + 3));
         RawPacket.TooBig(hosts.Router, outer6, udp: !udp, 1300, Gateways.MoonToSun, sequence: 1);
         RawPacket.TooBig(hosts.Router, outer6, udp: true, 1300, Gateways.MoonToSun, sequence: 1, port: 4501);
         hosts.Ping(inner6: false, "-s 1300 -M do").Expect();
@@ -167,7 +167,7 @@ public sealed partial class PathMtuTests(Gateways hosts) : IClassFixture<Gateway
 
         RawPacket.TooBig(hosts.Router, outer6, udp, 1390, Gateways.MoonToSun, sequence: 1);
 
-        Assert.Equal(1390, Gateways.Await(hosts.PathMtu, 1390));
+        Assert.Equal(1390, Wait.ForValue(hosts.PathMtu, 1390));
     }
 
     [Theory]
@@ -184,8 +184,8 @@ public sealed partial class PathMtuTests(Gateways hosts) : IClassFixture<Gateway
 
         RawPacket.TooBig(hosts.Router, outer6, udp: true, reported, Gateways.MoonToSun, sequence: 1);
 
-        Assert.Equal(seen + 1, Gateways.Await(() => Counter("icmpErrorsIgnored") + Counter("pathMtuLearnt"), seen + 1));
-        Assert.Equal(expected, Gateways.Await(hosts.PathMtu, expected));
+        Assert.Equal(seen + 1, Wait.ForValue(() => Counter("icmpErrorsIgnored") + Counter("pathMtuLearnt"), seen + 1));
+        Assert.Equal(expected, Wait.ForValue(hosts.PathMtu, expected));
         hosts.Ping(inner6: false, "-s 1400 -M dont").Expect();
     }
 
@@ -198,7 +198,7 @@ public sealed partial class PathMtuTests(Gateways hosts) : IClassFixture<Gateway
         hosts.Key(outer6: false, inner6: true, udp);
         Narrow(1000);
         PingOfSize(1280, inner6: true, "-M do", wait: "0.3");
-        Assert.Equal(1000, Gateways.Await(hosts.PathMtu, 1000));
+        Assert.Equal(1000, Wait.ForValue(hosts.PathMtu, 1000));
 
         PingOfSize(1280, inner6: true, "-M do").Expect();
         Assert.Equal(1280, MtuIn(PingOfSize(1281, inner6: true, "-M do")));
@@ -259,7 +259,7 @@ public sealed partial class PathMtuTests(Gateways hosts) : IClassFixture<Gateway
     {
         _ = outer6;
         PingOfSize(1400, inner6, "-M do", wait: "0.3");
-        Assert.Equal(1400, Gateways.Await(hosts.PathMtu, 1400));
+        Assert.Equal(1400, Wait.ForValue(hosts.PathMtu, 1400));
     }
 
     private ShellResult PingOfSize(int packet, bool inner6, string options, int count = 1, string wait = "2") =>

@@ -59,7 +59,7 @@ public sealed class ScaleTests
         Assert.Equal("SAD count 0", moon.Exec("ip xfrm state count").Expect().Output.Trim());
         Assert.Equal("SPD IN  0 OUT 0 FWD 0", moon.Exec("ip xfrm policy count").Expect().Output.Trim());
         Assert.Equal("", moon.Exec("ip xfrm state").Expect().Output);
-        Assert.True(XfrmMonitor.WaitFor(() => hosts.Moon.Ip("route show table 4550").Trim().Length == 0), "routes are left in table 4550");
+        Assert.True(Wait.For(() => hosts.Moon.Ip("route show table 4550").Trim().Length == 0), "routes are left in table 4550");
         long flushed = moon.SettledMemory(start + KeptOfMany);
         TestContext.Current.TestOutputHelper?.WriteLine(string.Create(
             CultureInfo.InvariantCulture,

@@ -74,13 +74,13 @@ public sealed class SharedPortTests : IDisposable
         _open.Add(espalier);
         _peer.LinkTo(_host, "eth1", ["192.168.9.1/24"], ["192.168.9.2/24"]);
         var peer = Open(_peer, () => new DaemonSocket(InternetAddress.Parse("192.168.9.1"), Port));
-        for (int attempt = 0; attempt < 100 && Relayed(espalier).Messages == 0; attempt++)
-        {
-            peer.Send(new byte[100], InternetAddress.Parse("192.168.9.2"), Port);
-            Thread.Sleep(20);
-        }
-
-        Assert.NotEqual(0, Relayed(espalier).Messages);
+        Wait.Until(
+            () =>
+            {
+                peer.Send(new byte[100], InternetAddress.Parse("192.168.9.2"), Port);
+                return Relayed(espalier).Messages != 0;
+            },
+            "what the new interface receives is relayed");
         Assert.DoesNotContain(espalier.Stat()["notes"]!.AsArray(), note => note!.ToString().Contains("received", StringComparison.Ordinal));
     }
 

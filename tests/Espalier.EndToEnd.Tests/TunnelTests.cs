@@ -40,18 +40,6 @@ public sealed class TunnelTests
         Assert.True((long)traffic["packetsIn"]! > 10);
     }
 
-    internal static void WaitForListener(NetworkNamespace host, int port)
-    {
-        for (int attempt = 0; attempt < 100; attempt++)
-        {
-            if (host.Sh($"ss -Hltn sport = :{port}").Expect().Output.Trim().Length > 0)
-            {
-                return;
-            }
-
-            Thread.Sleep(20);
-        }
-
-        Assert.Fail($"nothing listens on port {port}");
-    }
+    internal static void WaitForListener(NetworkNamespace host, int port) =>
+        Wait.Until(() => host.Sh($"ss -Hltn sport = :{port}").Expect().Output.Trim().Length > 0, $"something listens on port {port}");
 }

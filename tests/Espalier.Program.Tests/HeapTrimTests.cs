@@ -1,11 +1,12 @@
 using Espalier.Running.Composition;
+using Espalier.Testing;
 
 namespace Espalier.Program.Tests;
 
 /// <summary>When memory is given back: once after most of many entries went and routing has written that, not at each removal.</summary>
 public sealed class HeapTrimTests
 {
-    private readonly Clock _clock = new();
+    private readonly ManualClock _clock = new();
     private readonly HeapTrim _trim;
     private int _entries;
     private int _trimmed;
@@ -79,7 +80,7 @@ public sealed class HeapTrimTests
         Remove(10_000);
         _settled = false;
         _trim.Look();
-        _clock.Now += HeapTrim.Longest;
+        _clock.Advance(HeapTrim.Longest);
 
         Assert.Equal(-1, _trim.Look());
         Assert.Equal(1, _trimmed);
@@ -92,14 +93,5 @@ public sealed class HeapTrimTests
             _entries--;
             _trim.Removed();
         }
-    }
-
-    private sealed class Clock : TimeProvider
-    {
-        public TimeSpan Now { get; set; }
-
-        public override long TimestampFrequency => TimeSpan.TicksPerSecond;
-
-        public override long GetTimestamp() => Now.Ticks;
     }
 }

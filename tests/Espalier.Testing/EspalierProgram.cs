@@ -125,16 +125,7 @@ public sealed class EspalierProgram : IDisposable
     /// Resident memory in KiB (VmRSS) once the daemon has settled at <paramref name="limit"/> KiB or below, else what it has after 10 s. It settles some
     /// time after a flush is answered: what a flush leaves is given back when routes and guard are written too.
     /// </summary>
-    public long SettledMemory(long limit)
-    {
-        long resident = Memory().VmRss;
-        for (long end = Environment.TickCount64 + 10_000; resident > limit && Environment.TickCount64 < end; resident = Memory().VmRss)
-        {
-            Thread.Sleep(20);
-        }
-
-        return resident;
-    }
+    public long SettledMemory(long limit) => Wait.ForValue(() => Memory().VmRss, resident => resident <= limit, seconds: 10);
 
     /// <summary>Sends SIGTERM and waits for the end.</summary>
     public int Stop()

@@ -33,11 +33,7 @@ public sealed class PacketCapture : IDisposable
     /// <summary>Ends the capture once it holds <paramref name="atLeast"/> packets (or after 3 s) and returns the file.</summary>
     public string Finish(int atLeast = 0)
     {
-        for (int attempt = 0; attempt < 150 && Count() < atLeast; attempt++)
-        {
-            Thread.Sleep(20);
-        }
-
+        Wait.For(() => Frames().Count >= atLeast, seconds: 3);
         Shell.Run($"kill -INT {_tcpdump.Id}");
         _tcpdump.WaitForExit();
         return _file;
@@ -62,8 +58,6 @@ public sealed class PacketCapture : IDisposable
 
         return frames;
     }
-
-    private int Count() => Frames().Count;
 
     /// <inheritdoc/>
     public void Dispose()

@@ -4,6 +4,7 @@ using Espalier.Io.InMemory;
 using Espalier.Ipsec;
 using Espalier.Ipsec.Sad;
 using Espalier.Ipsec.Spd;
+using Espalier.Testing;
 using Espalier.Wire.Addresses;
 
 namespace Espalier.DataPlane.Tests.Harness;
@@ -52,14 +53,14 @@ internal sealed class RunningHost : IDisposable
         Assert.True(Database.Spd.TryAdd(Pair.Policy(other, own, PolicyDirection.Forward, Template(otherOuter, ownOuter))));
     }
 
-    public void Send(byte[] packet) => RunningPair.Wait(() => Outside.Send(packet) == 0);
+    public void Send(byte[] packet) => Wait.Until(() => Outside.Send(packet) == 0, "the TUN takes a packet");
 
     public byte[]? TryReceive() => Outside.Receive(_batch) > 0 ? _batch.Packet(0).ToArray() : null;
 
     public byte[] Receive()
     {
         byte[]? packet = null;
-        RunningPair.Wait(() => (packet = TryReceive()) is not null);
+        Wait.Until(() => (packet = TryReceive()) is not null, "a packet comes out of the tunnel");
         return packet!;
     }
 

@@ -1,5 +1,3 @@
-using System.Diagnostics;
-
 namespace Espalier.DataPlane.Tests.Harness;
 
 /// <summary>
@@ -40,17 +38,6 @@ internal sealed class RunningPair : IDisposable
             System.Net.Sockets.AddressFamily.InterNetwork, System.Net.Sockets.SocketType.Dgram, System.Net.Sockets.ProtocolType.Udp);
         socket.Bind(new System.Net.IPEndPoint(System.Net.IPAddress.Any, 0));
         return (ushort)((System.Net.IPEndPoint)socket.LocalEndPoint!).Port;
-    }
-
-    public static void Wait(Func<bool> condition)
-    {
-        // A bound against hanging, not an assertion on time.
-        var limit = Stopwatch.StartNew();
-        while (!condition())
-        {
-            Assert.True(limit.Elapsed < TimeSpan.FromSeconds(30), "Nothing happened.");
-            Thread.Sleep(1);
-        }
     }
 
     public void Dispose()

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Espalier.DataPlane.Counters;
 using Espalier.DataPlane.Sockets;
 using Espalier.Io.Batches;
@@ -130,23 +129,12 @@ internal sealed class SharedPortHost : IDisposable
     /// <summary>Waits until a counter has a value; never more.</summary>
     public void Expect(TrafficCounter counter, long value)
     {
-        WaitFor(() => Read(counter) >= value, () => $"{counter} is {Read(counter)}, not {value}; {string.Join(", ", DataPlane.Counters.Snapshot().Drops)}");
+        Wait.Until(() => Read(counter) >= value, () => $"{counter} is {Read(counter)}, not {value}; {string.Join(", ", DataPlane.Counters.Snapshot().Drops)}");
         Assert.Equal(value, Read(counter));
     }
 
-    public static void WaitFor(Func<bool> condition, Func<string> otherwise)
-    {
-        // A bound against hanging, not an assertion on time.
-        var limit = Stopwatch.StartNew();
-        while (!condition())
-        {
-            Assert.True(limit.Elapsed < TimeSpan.FromSeconds(10), otherwise());
-            Thread.Sleep(1);
-        }
-    }
-
     /// <summary>An application of the host sends a packet into the tunnel.</summary>
-    public void SendFromTun(byte[] packet) => WaitFor(() => _application.Send(packet) == 0, () => "the TUN takes nothing");
+    public void SendFromTun(byte[] packet) => Wait.Until(() => _application.Send(packet) == 0, "the TUN takes a packet");
 
     /// <summary>Takes what came out of the tunnel, so that its queue does not fill.</summary>
     public void EmptyTun()

@@ -6,6 +6,7 @@ using Espalier.DataPlane.Sockets;
 using Espalier.DataPlane.Workers;
 using Espalier.Io.Batches;
 using Espalier.Ipsec;
+using Espalier.Testing;
 
 namespace Espalier.DataPlane.Tests.Harness;
 
@@ -21,7 +22,7 @@ internal sealed class TestHost : IDisposable
 
     public TestHost(int poolBatches = 4, int queueLength = 256, int defaultPathMtu = 1500, int slots = 32, IPortRelay? relay = null, int workers = 1)
     {
-        Clock = new TestClock();
+        Clock = new ManualClock();
         Database = new IpsecDatabase { Clock = Clock };
         Pool = new DiagnosticBatchPool(poolBatches, slots);
         Network = new TestNetwork(queueLength);
@@ -48,7 +49,7 @@ internal sealed class TestHost : IDisposable
         _errors = new OuterErrorReader(Database, Environment.LocalPathMtu, InboundCounters, defaultPathMtu, relay);
     }
 
-    public TestClock Clock { get; }
+    public ManualClock Clock { get; }
 
     public IpsecDatabase Database { get; }
 

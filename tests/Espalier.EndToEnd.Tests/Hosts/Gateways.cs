@@ -193,19 +193,6 @@ public sealed class Gateways : IDisposable
     public long PathMtu() => (long)MoonDaemon.Stat()["associations"]!.AsArray()
         .First(a => Convert.ToUInt32((string)a!["spi"]!, 16) == MoonToSun)!["pathMtu"]!;
 
-    /// <summary>Waits until a number that the program publishes is as expected (3 s at most) and returns the last one read.</summary>
-    public static long Await(Func<long> read, long expected)
-    {
-        long value = read();
-        for (int attempt = 0; attempt < 60 && value != expected; attempt++)
-        {
-            Thread.Sleep(50);
-            value = read();
-        }
-
-        return value;
-    }
-
     /// <inheritdoc/>
     public void Dispose()
     {

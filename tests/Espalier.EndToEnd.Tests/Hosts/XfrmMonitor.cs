@@ -52,10 +52,10 @@ public sealed class XfrmMonitor : IDisposable
         {
             daemon.Exec($"ip xfrm state add src 198.51.100.1 dst 198.51.100.2 proto esp spi {Marker} mode tunnel aead rfc4106(gcm(aes)) {TwoHosts.GcmKey()} 128").Expect();
             daemon.Exec($"ip xfrm state delete src 198.51.100.1 dst 198.51.100.2 proto esp spi {Marker}").Expect();
-            if (WaitFor(() => Deleted(Text) > 0, 200))
+            if (Wait.For(() => Deleted(Text) > 0, seconds: 0.2))
             {
                 // The deletion's own lines end with its selector.
-                Assert.True(WaitFor(() => Text[Text.LastIndexOf("Deleted", StringComparison.Ordinal)..].Contains("sel src", StringComparison.Ordinal)));
+                Assert.True(Wait.For(() => Text[Text.LastIndexOf("Deleted", StringComparison.Ordinal)..].Contains("sel src", StringComparison.Ordinal)));
                 lock (_printed)
                 {
                     _start = _printed.Length;
@@ -71,27 +71,10 @@ public sealed class XfrmMonitor : IDisposable
 
     /// <summary>Waits until <paramref name="text"/> has been printed <paramref name="times"/> times.</summary>
     public void Expect(string text, int times = 1) =>
-        Assert.True(WaitFor(() => Count(text) >= times), $"'{text}' not seen {times} times in:\n{Text}");
+        Wait.Until(() => Count(text) >= times, () => $"'{text}' {times} times in:\n{Text}");
 
     /// <summary>How often <paramref name="text"/> has been printed.</summary>
     public int Count(string text) => Text.Split(text).Length - 1;
-
-    /// <summary>Polls until a condition holds; false after <paramref name="milliseconds"/>.</summary>
-    public static bool WaitFor(Func<bool> condition, int milliseconds = 5000)
-    {
-        long end = Environment.TickCount64 + milliseconds;
-        while (!condition())
-        {
-            if (Environment.TickCount64 > end)
-            {
-                return condition();
-            }
-
-            Thread.Sleep(20);
-        }
-
-        return true;
-    }
 
     /// <summary>Ends it.</summary>
     public void Dispose()

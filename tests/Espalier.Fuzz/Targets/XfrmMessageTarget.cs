@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Espalier.Testing;
 using Espalier.Xfrm.Messages;
 using Espalier.Xfrm.Messages.Structs;
 using Espalier.Xfrm.Tests;

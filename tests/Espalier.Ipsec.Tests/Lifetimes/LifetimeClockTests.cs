@@ -1,12 +1,13 @@
 using Espalier.Ipsec.Lifetimes;
 using Espalier.Ipsec.Sad;
 using Espalier.Ipsec.Spd;
+using Espalier.Testing;
 
 namespace Espalier.Ipsec.Tests.Lifetimes;
 
 public sealed class LifetimeClockTests : IDisposable
 {
-    private readonly ManualTime time = new();
+    private readonly ManualClock time = new() { Now = 1_000 };
     private readonly IpsecDatabase database;
     private readonly LifetimeClock clock;
     private readonly List<string> told = [];
@@ -284,15 +285,8 @@ public sealed class LifetimeClockTests : IDisposable
 
     private void Collect(ulong now)
     {
-        time.Now = now;
+        time.Now = Math.Min(now, 1UL << 32);
         clock.CollectDue(
             now, (sa, hard) => told.Add($"{(hard ? "hard" : "soft")} {sa.Id.Spi}"), (_, hard) => told.Add($"{(hard ? "hard" : "soft")} policy"));
-    }
-
-    private sealed class ManualTime : TimeProvider
-    {
-        public ulong Now { get; set; } = 1_000;
-
-        public override DateTimeOffset GetUtcNow() => DateTimeOffset.FromUnixTimeSeconds((long)Math.Min(Now, 1UL << 32));
     }
 }

@@ -321,15 +321,10 @@ public sealed class ClearGuardTests
             Assert.True(guard.Flush(patience));
         }
 
-        for (int i = 0; i < 3000 && !guard.Status.Clear.IsActive; i++)
-        {
-            Thread.Sleep(10);
-        }
-
+        Wait.Until(() => guard.Status.Clear.IsActive, () => $"the guard is on again: {guard.Status.Clear}");
         string table = host.Host.Exec("nft", "list", "table", "inet", "espalier_esp0");
         Assert.Contains("10.2.0.0", table, StringComparison.Ordinal);
         Assert.Contains("10.3.0.0", table, StringComparison.Ordinal);
-        Assert.True(guard.Status.Clear.IsActive);
 
         void Guard(string source)
         {
@@ -417,17 +412,7 @@ public sealed class ClearGuardTests
         Assert.Equal(arrives, arrives ? server.Receives() : server.HasReceived());
     }
 
-    private static void AssertCounters(GuardCounters expected, RoutedHost host)
-    {
-        var counted = host.GuardCounters();
-        for (int i = 0; i < 200 && counted != expected; i++)
-        {
-            Thread.Sleep(10);
-            counted = host.GuardCounters();
-        }
-
-        Assert.Equal(expected, counted);
-    }
+    private static void AssertCounters(GuardCounters expected, RoutedHost host) => Assert.Equal(expected, Wait.ForValue(host.GuardCounters, expected));
 
     private static void SendBoundToDevice(RoutedHost host, string destination) => host.Host.Run(() =>
     {

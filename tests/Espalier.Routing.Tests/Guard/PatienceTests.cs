@@ -1,10 +1,11 @@
 using Espalier.Routing.Guard;
+using Espalier.Testing;
 
 namespace Espalier.Routing.Tests.Guard;
 
 public sealed class PatienceTests
 {
-    private readonly Clock _clock = new();
+    private readonly ManualClock _clock = new();
 
     [Fact]
     public void FewWaits_AreAllowedInFull()
@@ -22,7 +23,7 @@ public sealed class PatienceTests
         Wait(patience, 1000);
 
         Assert.False(patience.TryBegin(out _));
-        _clock.Milliseconds += 10;
+        _clock.Advance(TimeSpan.FromMilliseconds(10));
         Assert.True(patience.TryBegin(out var longest));
         Assert.Equal(TimeSpan.FromMilliseconds(10), longest);
     }
@@ -34,7 +35,7 @@ public sealed class PatienceTests
         Wait(patience, 1000);
         for (int i = 0; i < 10; i++)
         {
-            _clock.Milliseconds += 1;
+            _clock.Advance(TimeSpan.FromMilliseconds(1));
             if (patience.TryBegin(out _))
             {
                 patience.End();
@@ -49,35 +50,26 @@ public sealed class PatienceTests
     public void ManyChangesInARow_WaitHalfOfTheTime()
     {
         var patience = new Patience(_clock);
-        long waited = 0;
+        long start = _clock.GetTimestamp(), waited = 0;
         for (int i = 0; i < 100_000; i++)
         {
-            _clock.Milliseconds += 1;
+            _clock.Advance(TimeSpan.FromMilliseconds(1));
             if (patience.TryBegin(out var longest))
             {
                 long wait = Math.Min(7, (long)longest.TotalMilliseconds);
                 waited += wait;
-                _clock.Milliseconds += wait;
+                _clock.Advance(TimeSpan.FromMilliseconds(wait));
                 patience.End();
             }
         }
 
-        Assert.InRange((double)waited / _clock.Milliseconds, 0.45, 0.55);
+        Assert.InRange(waited / _clock.GetElapsedTime(start).TotalMilliseconds, 0.45, 0.55);
     }
 
     private void Wait(Patience patience, int milliseconds)
     {
         Assert.True(patience.TryBegin(out _));
-        _clock.Milliseconds += milliseconds;
+        _clock.Advance(TimeSpan.FromMilliseconds(milliseconds));
         patience.End();
-    }
-
-    private sealed class Clock : TimeProvider
-    {
-        internal long Milliseconds { get; set; }
-
-        public override long TimestampFrequency => 1000;
-
-        public override long GetTimestamp() => Milliseconds;
     }
 }

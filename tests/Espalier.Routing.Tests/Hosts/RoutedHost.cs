@@ -122,22 +122,12 @@ internal sealed class RoutedHost : IDisposable
         Controller.Process();
     });
 
-    /// <summary>Runs the control thread's turns until <paramref name="condition"/> holds, at most 5 s.</summary>
-    public bool ProcessUntil(Func<bool> condition) => Host.Run(() =>
+    /// <summary>Runs the control thread's turns until <paramref name="condition"/> holds, false where it does not in time.</summary>
+    public bool ProcessUntil(Func<bool> condition) => Host.Run(() => Wait.For(() =>
     {
-        for (var clock = Stopwatch.StartNew(); clock.Elapsed < TimeSpan.FromSeconds(5);)
-        {
-            Controller.Process();
-            if (condition())
-            {
-                return true;
-            }
-
-            Thread.Sleep(10);
-        }
-
-        return false;
-    });
+        Controller.Process();
+        return condition();
+    }));
 
     public GuardCounters GuardCounters() => Host.Run(Controller.ReadGuardCounters);
 

@@ -1,4 +1,5 @@
 using Espalier.Routing.Mtu;
+using Espalier.Testing;
 using static Espalier.Routing.Tests.Hosts.Build;
 
 namespace Espalier.Routing.Tests.Mtu;
@@ -75,16 +76,5 @@ public sealed class OuterPathMtuTests
         Assert.True(_paths.SetRouteMtu(destination, 9000));
         Assert.Equal(1400, _paths[destination]);
         Assert.False(_paths.SetRouteMtu(destination, 8000));
-    }
-
-    private sealed class ManualClock : TimeProvider
-    {
-        private long _ticks = 1_000_000;
-
-        public override long TimestampFrequency => TimeSpan.TicksPerSecond;
-
-        public override long GetTimestamp() => _ticks;
-
-        public void Advance(TimeSpan time) => _ticks += time.Ticks;
     }
 }

@@ -1,11 +1,11 @@
 using Espalier.Ipsec;
 using Espalier.Ipsec.Sad;
 using Espalier.Ipsec.Spd;
+using Espalier.Testing;
 using Espalier.Wire.Addresses;
 using Espalier.Xfrm.Handlers;
 using Espalier.Xfrm.Messages;
 using Espalier.Xfrm.Messages.Structs;
-using Espalier.Xfrm.Tests.Server;
 
 namespace Espalier.Xfrm.Tests.Events;
 
@@ -53,7 +53,7 @@ public sealed class EventPumpTests
         var policy = AddPolicy(service, Request.Template());
         Post(service, policy, Flow);
         service.Service.Events.Drain();
-        clock.Advance(30);
+        clock.Advance(TimeSpan.FromSeconds(30));
         service.Service.Events.RunDue();
         Assert.Equal(0, service.Database.Sad.Count);
 
@@ -218,7 +218,7 @@ public sealed class EventPumpTests
 
         for (int i = 0; i < 25; i++)
         {
-            clock.Advance(1);
+            clock.Advance(TimeSpan.FromSeconds(1));
             service.Service.Events.RunDue();
         }
 
@@ -257,7 +257,7 @@ public sealed class EventPumpTests
         sa.MappingMaxAge = 60;
         void Told(string address, ushort port, int seconds, int expected)
         {
-            clock.Advance(seconds);
+            clock.Advance(TimeSpan.FromSeconds(seconds));
             Post(service, IpsecEventKind.Mapping, sa, address, port);
             service.Service.Events.Drain();
             Assert.Equal(expected, service.Notifications.Count);
@@ -326,7 +326,7 @@ public sealed class EventPumpTests
         Assert.InRange(service.Service.Events.NotifyReplay(), 1, 1000);
         sa.OutboundSequence = 500;
 
-        ServerHarness.Until(() => service.Service.Events.NotifyReplay() > 0 && service.Notifications.Count > 0, "the next look");
+        Wait.Until(() => service.Service.Events.NotifyReplay() > 0 && service.Notifications.Count > 0, "the next look");
 
         var parsed = Parsed.All(Assert.Single(service.Notifications).Message)[0];
         Assert.Equal((ushort)XfrmMessage.NewAsyncEvent, parsed.Type);

@@ -1,6 +1,7 @@
 using System.Text;
 using Espalier.Ipsec;
 using Espalier.Ipsec.Sad;
+using Espalier.Testing;
 using Espalier.Wire.Addresses;
 using Espalier.Xfrm.Handlers;
 using Espalier.Xfrm.Messages;
@@ -224,7 +225,7 @@ public sealed class SaHandlerTests
         Assert.Equal(55ul, sa.OutboundSequence);
         Assert.Equal(0, sa.MappedPort);
         Assert.Equal(XfrmMessage.UpdateSa, (XfrmMessage)Parsed.All(Assert.Single(service.Notifications).Message)[0].Type);
-        clock.Advance(61);
+        clock.Advance(TimeSpan.FromSeconds(61));
         service.Service.Events.RunDue();
         Assert.Equal(0, service.Database.Sad.Count);
     }
@@ -350,12 +351,12 @@ public sealed class SaHandlerTests
         var clock = new ManualClock();
         using var service = new ServiceHarness(clock);
         service.Expect(Request.AllocSpi(0x1000, 0x1000));
-        clock.Advance(29);
+        clock.Advance(TimeSpan.FromSeconds(29));
         service.Service.Events.RunDue();
         Assert.Equal(1, service.Database.Sad.Count);
 
         service.Notifications.Clear();
-        clock.Advance(1);
+        clock.Advance(TimeSpan.FromSeconds(1));
         service.Service.Events.RunDue();
 
         Assert.Equal(0, service.Database.Sad.Count);

@@ -1,4 +1,5 @@
 using Espalier.Io.UnixSockets;
+using Espalier.Testing;
 using Espalier.Xfrm.Client;
 using Espalier.Xfrm.Messages;
 using Espalier.Xfrm.Server;
@@ -38,7 +39,7 @@ public sealed class BoundsTests
         }
 
         Assert.Empty(good.DumpSas());
-        ServerHarness.Until(() => server.Server.Counters.Clients == 1, "the others are gone");
+        Wait.Until(() => server.Server.Counters.Clients == 1, "the others are gone");
         Assert.DoesNotContain(server.Log, line => line.StartsWith("3005", StringComparison.Ordinal));
     }
 
@@ -205,7 +206,7 @@ public sealed class BoundsTests
         Assert.Single(server.Log, line => line.StartsWith("3001 ", StringComparison.Ordinal) && line.Contains("serves 3 clients already", StringComparison.Ordinal));
 
         two.Dispose();
-        ServerHarness.Until(() => server.Server.Counters.Clients == 2, "one is gone");
+        Wait.Until(() => server.Server.Counters.Clients == 2, "one is gone");
         using var five = server.Connect();
         Assert.Empty(five.DumpSas());
         Assert.Empty(one.DumpSas());
@@ -220,7 +221,7 @@ public sealed class BoundsTests
 
         // More than may wait to be refused: the first of them are told before they ask.
         var others = Enumerable.Range(0, 100).Select(_ => server.Connect()).ToArray();
-        ServerHarness.Until(() => server.Server.Counters.TooMany == others.Length, "all are there");
+        Wait.Until(() => server.Server.Counters.TooMany == others.Length, "all are there");
         Assert.Single(server.Log, line => line.Contains("clients already", StringComparison.Ordinal));
         foreach (var other in others)
         {

@@ -52,7 +52,7 @@ public sealed class CharonTests
         var third = Agree(moon, sun, [.. first, .. second]);
 
         moon.Control("--terminate", "--ike", "t");
-        ServerHarness.Until(() => moon.ValidSas().Count == 0 && sun.ValidSas().Count == 0, "both have removed their SAs");
+        Wait.Until(() => moon.ValidSas().Count == 0 && sun.ValidSas().Count == 0, "both have removed their SAs");
 
         // A trap policy, and a packet for it: ACQUIRE.
         moon.Control("--install", "--child", "c");
@@ -60,14 +60,14 @@ public sealed class CharonTests
         var flow = new FlowKey(InternetAddress.Parse("10.1.0.1"), InternetAddress.Parse("10.2.0.1"), 1, 8, 0);
         moon.Post(new IpsecEvent(IpsecEventKind.Acquire, null, policy, flow, default, 0, 0));
         Agree(moon, sun, [.. first, .. second, .. third]);
-        ServerHarness.Until(() => moon.Server.OnLoop(() => moon.Server.Database.Sad.All.All(sa => sa.State == SaState.Valid)), "the larval SA is answered");
+        Wait.Until(() => moon.Server.OnLoop(() => moon.Server.Database.Sad.All.All(sa => sa.State == SaState.Valid)), "the larval SA is answered");
     }
 
     // Waits until both hosts have the same new pair of SAs, and compares them.
     private static List<SecurityAssociation> Agree(Host moon, Host sun, List<SecurityAssociation> known)
     {
         List<SecurityAssociation> Fresh(Host host) => [.. host.ValidSas().Where(sa => known.All(old => old.Id != sa.Id)).OrderBy(sa => sa.Id.Spi.Value)];
-        ServerHarness.Until(() => Fresh(moon).Count == 2 && Fresh(sun).Count == 2, $"both have new SAs\n{moon.Log}\n{sun.Log}");
+        Wait.Until(() => Fresh(moon).Count == 2 && Fresh(sun).Count == 2, $"both have new SAs\n{moon.Log}\n{sun.Log}");
         var ours = Fresh(moon);
         var theirs = Fresh(sun);
         Assert.Equal(theirs.Select(sa => (sa.Id, sa.Source)), ours.Select(sa => (sa.Id, sa.Source)));
@@ -136,7 +136,7 @@ public sealed class CharonTests
 
         public void Load()
         {
-            ServerHarness.Until(() => File.Exists($"{_directory}/vici") || _charon.HasExited, "charon answers");
+            Wait.Until(() => File.Exists($"{_directory}/vici") || _charon.HasExited, "charon answers");
             Assert.False(_charon.HasExited, Log);
             Control("--load-all");
         }

@@ -1,5 +1,6 @@
 using System.Net;
 using Espalier.Io.UnixSockets;
+using Espalier.Testing;
 using Espalier.Wire.Addresses;
 using Espalier.Xfrm.Messages;
 using Espalier.Xfrm.Server;
@@ -47,11 +48,11 @@ public sealed class EncapsulationTests
         Assert.Equal(2, ports.Opened);
 
         second.Dispose();
-        ServerHarness.Until(() => server.Server.Counters.Clients == 1, "the second client is gone");
+        Wait.Until(() => server.Server.Counters.Clients == 1, "the second client is gone");
         Assert.Equal([(InternetAddress.AnyIPv4, 4500)], server.OnLoop(() => ports.Held.ToArray()));
 
         first.Dispose();
-        ServerHarness.Until(() => server.Server.Counters.Clients == 0, "the first client is gone");
+        Wait.Until(() => server.Server.Counters.Clients == 0, "the first client is gone");
         Assert.Empty(server.OnLoop(() => ports.Held.ToArray()));
     }
 
@@ -147,7 +148,7 @@ public sealed class EncapsulationTests
             if (random.Next(50) == 0)
             {
                 clients[who].Dispose();
-                ServerHarness.Until(() => server.Server.Counters.Clients == clients.Length - 1, "the client is gone");
+                Wait.Until(() => server.Server.Counters.Clients == clients.Length - 1, "the client is gone");
                 clients[who] = UnixConnection.Connect(server.Path);
                 model[who].Clear();
                 Assert.Equal(0, Ask(clients[who], Attach()).Errno);
@@ -171,7 +172,7 @@ public sealed class EncapsulationTests
 
         Assert.DoesNotContain(server.Log, line => line.StartsWith("3005", StringComparison.Ordinal));
         Array.ForEach(clients, client => client.Dispose());
-        ServerHarness.Until(() => server.Server.Counters.Clients == 0, "all are gone");
+        Wait.Until(() => server.Server.Counters.Clients == 0, "all are gone");
         Assert.Empty(ports.Held);
     }
 

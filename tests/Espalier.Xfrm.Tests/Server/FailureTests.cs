@@ -2,6 +2,7 @@ using Espalier.Io.UnixSockets;
 using Espalier.Ipsec;
 using Espalier.Ipsec.Algorithms;
 using Espalier.Ipsec.Sad;
+using Espalier.Testing;
 using Espalier.Wire.Addresses;
 using Espalier.Xfrm.Client;
 using Espalier.Xfrm.Messages;
@@ -140,7 +141,7 @@ public sealed class FailureTests
             }
         }
 
-        ServerHarness.Until(() => server.Server.Counters.Clients == 1, "it is cut off");
+        Wait.Until(() => server.Server.Counters.Clients == 1, "it is cut off");
         Assert.InRange(most, 0, 21_000);
     }
 

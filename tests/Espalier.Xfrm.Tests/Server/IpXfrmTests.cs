@@ -167,7 +167,7 @@ public sealed class IpXfrmTests
         Requirement.Tool("stdbuf");
         using var server = new ServerHarness();
         using var monitor = StartMonitor(server);
-        ServerHarness.Until(() => server.Listens(XfrmGroup.Mapping), "the monitor listens");
+        Wait.Until(() => server.Listens(XfrmGroup.Mapping), "the monitor listens");
 
         Ip(server, $"state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 0x1000 reqid 7 mode tunnel {Aead} encap espinudp 4500 4500 0.0.0.0");
         Ip(server, $"state update src 192.0.2.1 dst 192.0.2.2 proto esp spi 0x1000 reqid 7 mode tunnel {Aead} encap espinudp 4500 4500 0.0.0.0");

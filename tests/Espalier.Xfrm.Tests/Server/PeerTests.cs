@@ -68,7 +68,7 @@ public sealed class PeerTests
         Assert.Empty(inside.DumpSas());
 
         Array.ForEach(outside, connection => connection.Dispose());
-        ServerHarness.Until(() => server.Server.Counters.Clients == 1, "they are gone");
+        Wait.Until(() => server.Server.Counters.Clients == 1, "they are gone");
     }
 
     private static CommandResult AsUser(ServerHarness server, string words)

@@ -121,7 +121,7 @@ public sealed class ProtocolTests
             b.Dispose();
             lease.Dispose();
 
-            ServerHarness.Until(() => server.Server.Counters.Clients == 0, "the client is gone");
+            Wait.Until(() => server.Server.Counters.Clients == 0, "the client is gone");
             Assert.NotEqual(0, a.Send(Request.NewSa()));
         }
     }
@@ -153,7 +153,7 @@ public sealed class ProtocolTests
             Assert.Equal(0, Next(connection).Errno);
         }
 
-        ServerHarness.Until(() => Directory.GetFiles("/proc/self/fd").Length <= before + 10, "descriptors are closed");
+        Wait.Until(() => Directory.GetFiles("/proc/self/fd").Length <= before + 10, "descriptors are closed");
     }
 
     [Fact]

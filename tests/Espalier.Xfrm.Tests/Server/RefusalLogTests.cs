@@ -1,3 +1,4 @@
+using Espalier.Testing;
 using Espalier.Xfrm.Server;
 
 namespace Espalier.Xfrm.Tests.Server;
@@ -20,11 +21,11 @@ public sealed class RefusalLogTests
 
         Assert.Equal(["no AH", "no IPComp"], Said(server));
 
-        clock.Advance(3599);
+        clock.Advance(TimeSpan.FromSeconds(3599));
         refusals.Say("no AH");
         Assert.Equal(2, Said(server).Length);
 
-        clock.Advance(1);
+        clock.Advance(TimeSpan.FromSeconds(1));
         refusals.Say("no AH");
         refusals.Say("no AH");
         Assert.Equal(["no AH", "no IPComp", "no AH"], Said(server));
@@ -44,7 +45,7 @@ public sealed class RefusalLogTests
 
         Assert.Equal(RefusalLog.MaximumReasons, Said(server).Length);
 
-        clock.Advance(3600);
+        clock.Advance(TimeSpan.FromSeconds(3600));
         refusals.Say("reason 999");
         Assert.Equal(RefusalLog.MaximumReasons + 1, Said(server).Length);
     }

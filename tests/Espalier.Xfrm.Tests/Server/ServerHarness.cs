@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Espalier.Ipsec;
 using Espalier.Testing;
 using Espalier.Xfrm.Client;
@@ -63,17 +62,6 @@ internal sealed class ServerHarness : IDisposable, ILogger
             }
         });
         return done.Task.WaitAsync(TimeSpan.FromSeconds(30)).GetAwaiter().GetResult();
-    }
-
-    /// <summary>Waits until something holds that another thread brings about.</summary>
-    public static void Until(Func<bool> condition, string what)
-    {
-        var watch = Stopwatch.StartNew();
-        while (!condition())
-        {
-            Assert.True(watch.Elapsed < TimeSpan.FromSeconds(30), $"waited in vain until {what}");
-            Thread.Sleep(5);
-        }
     }
 
     public void Dispose()
