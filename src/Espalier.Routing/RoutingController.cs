@@ -3,7 +3,6 @@ using Espalier.Io.Interop;
 using Espalier.Io.Netlink;
 using Espalier.Ipsec;
 using Espalier.Ipsec.Sad;
-using Espalier.Ipsec.Spd;
 using Espalier.Routing.Addresses;
 using Espalier.Routing.Guard;
 using Espalier.Routing.Mtu;
@@ -18,19 +17,18 @@ namespace Espalier.Routing;
 /// <summary>
 /// Steers packets: keeps routing rules, routes, the nftables guard and the TUN's MTU in step with SPD and SAD, and follows the host's addresses.
 /// <code>
-/// SPD out ──▶ rules (sources) and routes (destinations) ──▶ packets reach the TUN
-/// SPD in, fwd, out ──▶ guard: packets in clear are dropped
-/// SAD ──▶ MTU of the TUN, path MTU of each SA
-/// rtnetlink ──▶ local addresses, sources of the routes, MTU of the paths
+/// SPD out ──▶ rules (sources) and routes (destinations) ──▶ packets reach the TUN          PolicyFollower
+/// SPD in, fwd, out ──▶ guard: packets in clear are dropped                                PolicyFollower
+/// SAD ──▶ MTU of the TUN, path MTU of each SA; ports that the guard exempts               AssociationFollower
+/// rtnetlink ──▶ local addresses, sources of the routes, MTU of the paths                  HostFollower
 /// </code>
 /// Owned by the control thread: every member but <see cref="LocalAddresses"/> and <see cref="Guard"/> belongs to it. The thread must be in the network
 /// namespace of the TUN. What policies and SAs ask for is written when they are added; what goes, and what can wait, in <see cref="Process"/>, which
 /// the control thread calls after each turn of its loop.
 /// </summary>
-public sealed partial class RoutingController : IDisposable
+public sealed class RoutingController : IDisposable
 {
-    private const int GatherMilliseconds = 100;
-    private const int GatherRoutesMilliseconds = 1000;
+    private static readonly TimeSpan GuardTimeout = TimeSpan.FromSeconds(30);
 
     private readonly IpsecDatabase _database;
     private readonly RoutingOptions _options;
@@ -38,22 +36,16 @@ public sealed partial class RoutingController : IDisposable
     private readonly RouteNetlink _netlink;
     private readonly RouteMonitor _monitor;
     private readonly SourceAddresses _sources;
-    private readonly OuterPathMtu _paths;
-    private readonly TunnelMtu _tunnelMtu;
-    private readonly Dictionary<IpVersion, CatchRules> _rules = [];
-    private readonly Dictionary<SecurityPolicy, GuardPolicy> _guarded = [];
+    private readonly HostFollower _host;
+    private readonly TunnelPaths _paths;
     private readonly Patience _guardPatience = new(TimeProvider.System);
-    private readonly bool[] _defaultBlocks = new bool[3];
-    private readonly List<SecurityPolicy> _defaultPolicies = [];
     private IReadOnlyList<IpVersion> _versions = [];
+    private PolicyFollower? _policies;
+    private AssociationFollower? _associations;
     private CatchRoutes? _routes;
     private ClearGuard? _guard;
-    private GuardStatus? _reportedGuard;
+    private OwnTables? _tables;
     private SourceValidation? _sourceValidation;
-    private LinkInfo _tunnel;
-    private RouteChanges _pending;
-    private long _pendingSince;
-    private int _mtu;
     private bool _started;
     private bool _ownsTables;
     private bool _stopped;
@@ -71,8 +63,8 @@ public sealed partial class RoutingController : IDisposable
         _netlink = new RouteNetlink();
         _monitor = new RouteMonitor(options.Protocol);
         _sources = new SourceAddresses(_netlink, options.Mark);
-        _paths = new OuterPathMtu(database.Clock);
-        _tunnelMtu = new TunnelMtu(_paths);
+        _host = new HostFollower(_netlink, _monitor, LocalAddresses, _sources);
+        _paths = new TunnelPaths(database, _netlink, options.Mark, logger);
     }
 
     /// <summary>What this host delivers to itself. Workers ask it.</summary>
@@ -84,8 +76,8 @@ public sealed partial class RoutingController : IDisposable
     /// <summary>Which protections by nftables are on, and why the others are off. Any thread.</summary>
     public GuardStatus Guard => _guard?.Status ?? GuardStatus.NotStarted;
 
-    /// <summary>MTU of the TUN.</summary>
-    public int TunnelMtu => _mtu;
+    /// <summary>MTU of the TUN, in bytes.</summary>
+    public int TunnelMtu => _paths.TunnelMtu;
 
     /// <summary>Number of destination prefixes that are routed into the TUN.</summary>
     public int RoutedPrefixes => _routes?.Count ?? 0;
@@ -132,18 +124,18 @@ public sealed partial class RoutingController : IDisposable
 
         try
         {
-            ReadMonitor();
-            FollowDefaults();
+            _host.Read();
+            _policies!.FollowDefaults();
             FollowHost();
-            Settle();
-            AgePaths();
-            ApplyTunnelMtu();
+            _policies.Settle();
+            _paths.Age();
+            _paths.ApplyToTunnel();
         }
         catch (IOException failure)
         {
             RoutingLog.Failed(_logger, failure.Message);
-            Postpone(RouteChanges.All);
-            return GatherRoutesMilliseconds;
+            _host.Postpone(RouteChanges.All);
+            return HostFollower.GatherRoutesMilliseconds;
         }
 
         return UntilNext();
@@ -163,12 +155,12 @@ public sealed partial class RoutingController : IDisposable
 
         try
         {
-            FollowDefaults();
+            _policies!.FollowDefaults();
         }
         catch (IOException failure)
         {
             RoutingLog.Failed(_logger, failure.Message);
-            Postpone(RouteChanges.All);
+            _host.Postpone(RouteChanges.All);
         }
 
         if (_guardPatience.TryBegin(out var longest))
@@ -190,11 +182,7 @@ public sealed partial class RoutingController : IDisposable
     public void LearnPathMtu(SecurityAssociation association, int mtu)
     {
         ArgumentNullException.ThrowIfNull(association);
-        var destination = association.Id.Destination;
-        if (_tunnelMtu.HasDestination(destination) && _paths.Learn(destination, mtu))
-        {
-            UpdatePath(destination);
-        }
+        _paths.Learn(association, mtu);
     }
 
     /// <summary>Clean stop: removes rules, routes and guard, restores settings. The TUN is its owner's to close. Repeatable.</summary>
@@ -207,10 +195,8 @@ public sealed partial class RoutingController : IDisposable
 
         _stopped = true;
         _started = false;
-        _database.Spd.Added -= OnPolicyAdded;
-        _database.Spd.Removed -= OnPolicyRemoved;
-        _database.Sad.Added -= OnAssociationAdded;
-        _database.Sad.Removed -= OnAssociationRemoved;
+        _policies?.Stop();
+        _associations?.Stop();
         if (_ownsTables)
         {
             RemoveAll();
@@ -223,16 +209,96 @@ public sealed partial class RoutingController : IDisposable
     /// <inheritdoc/>
     public void Dispose() => Stop();
 
+    private void Install()
+    {
+        bool withIPv6 = KernelSetting.HasIPv6;
+        _versions = withIPv6 ? [IpVersion.IPv4, IpVersion.IPv6] : [IpVersion.IPv4];
+        _tables = new OwnTables(_netlink, _options, _versions);
+        _tables.RefuseKernels();
+        var tunnel = _netlink.GetLink(_options.TunnelName);
+        _tables.RefuseForeign(tunnel);
+        _sourceValidation = new SourceValidation();
+        _ownsTables = true;
+        RemoveLeftovers(_tables, _sourceValidation);
+        _paths.Start(tunnel, withIPv6);
+        foreach (string problem in TunnelInterface.SetUp(_netlink, tunnel, _paths.TunnelMtu, withIPv6))
+        {
+            RoutingLog.SettingRefused(_logger, problem);
+        }
+
+        LocalAddresses.Refresh(_netlink);
+        _sources.Refresh();
+        _routes = new CatchRoutes(
+            _netlink, _sources, _options, tunnel.Index, (destination, reason) => RoutingLog.RouteRefused(_logger, destination, reason));
+        _routes.Install();
+        Dictionary<IpVersion, CatchRules> rules = [];
+        foreach (var version in _versions)
+        {
+            rules[version] = new CatchRules(_netlink, version, _options);
+            rules[version].Install(_sourceValidation.WasOff);
+        }
+
+        _sourceValidation.SwitchOn();
+        TakeOverDatabase(rules, _routes, new GuardReport(_sourceValidation, _logger));
+        RoutingLog.Started(_logger, tunnel.Name, _options.Table, _options.RulePriority, _options.Mark);
+    }
+
+    /// <summary>Removes rules and routes of an earlier run, after what they record was taken over.</summary>
+    private void RemoveLeftovers(OwnTables tables, SourceValidation validation)
+    {
+        validation.TakeOver(tables.RulesOfEspalier);
+        int removed = _versions.Sum(tables.ClearRules);
+        tables.ClearRoutes();
+        if (removed > 0)
+        {
+            RoutingLog.TookOver(_logger, removed);
+        }
+    }
+
+    /// <summary>Begins to follow SPD and SAD, and waits for the guard that this asks for.</summary>
+    private void TakeOverDatabase(Dictionary<IpVersion, CatchRules> rules, CatchRoutes routes, GuardReport report)
+    {
+        _guard = new ClearGuard(_options, report.Tell);
+        var ports = new ExemptPorts(_options, _guard);
+        ports.Publish();
+        _policies = new PolicyFollower(_database.Spd, rules, routes, _guard, _host, _logger);
+        _associations = new AssociationFollower(_database.Sad, _versions, LocalAddresses, ports, _paths, _host, _logger);
+        using (_database.Freeze())
+        {
+            _started = true;
+            _policies.Start();
+            _associations.Start();
+            _policies.FollowDefaults();
+            _paths.ApplyToTunnel();
+        }
+
+        _guard.Flush(GuardTimeout);
+        report.Tell(_guard.Status);
+    }
+
+    /// <summary>Brings routes and MTUs up to date with the host, once its changes have had time to gather.</summary>
+    private void FollowHost()
+    {
+        if (_host.TryTake())
+        {
+            _policies!.FollowHost();
+            using (_database.Freeze())
+            {
+                _associations!.FollowHost();
+            }
+        }
+    }
+
     private void RemoveAll()
     {
         _guard?.Dispose();
         foreach (var version in _versions)
         {
-            Attempt(() => CatchRules.Clear(_netlink, _options, version));
+            Attempt(() => _tables?.ClearRules(version));
         }
 
-        Attempt(() => CatchRoutes.Clear(_netlink, _options, _versions));
-        Attempt(() => _sourceValidation?.Restore(RulesOfEspalier().Any()));
+        Attempt(() => _tables?.ClearRoutes());
+        Attempt(() => _sourceValidation?.Restore(_tables?.RulesOfEspalier.Any() ?? false));
     }
 
     private void Attempt(Action action)
@@ -249,9 +315,8 @@ public sealed partial class RoutingController : IDisposable
 
     private int UntilNext()
     {
-        long now = Environment.TickCount64;
-        long wait = _pending == RouteChanges.None ? long.MaxValue : Math.Max(_pendingSince + GatherTime - now, 0);
-        if (_paths.UntilExpiry() is { } expiry)
+        long wait = _host.UntilDue ?? long.MaxValue;
+        if (_paths.UntilExpiry is { } expiry)
         {
             wait = Math.Min(wait, (long)expiry.TotalMilliseconds + 1);
         }
