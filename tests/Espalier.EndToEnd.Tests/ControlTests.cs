@@ -1,4 +1,3 @@
-using System.Globalization;
 using Espalier.EndToEnd.Tests.Hosts;
 using Espalier.Testing;
 
@@ -51,24 +50,19 @@ public sealed class ControlTests
         Requirements.Need("ping");
         using var hosts = new TwoHosts();
         TwoHosts.Protect(hosts.MoonDaemon, "10.1.0.0/16", "10.2.0.0/16", "192.168.0.1", "192.168.0.2");
-        using var monitor = Shell.Start(
-            ["ip", "netns", "exec", hosts.Moon.Name, EspalierProgram.Path, "exec", "--control", hosts.MoonDaemon.Control, "--", "stdbuf", "-oL", "ip", "xfrm", "monitor"]);
-        Thread.Sleep(500); // the monitor subscribes; it prints nothing by which to tell
+        using var monitor = new XfrmMonitor(hosts.Moon, hosts.MoonDaemon).WaitUntilSubscribed(hosts.MoonDaemon);
 
         hosts.Moon.Sh("ping -c 3 -i 0.05 -W 1 -I 10.1.0.1 10.2.0.1");
         hosts.Associate(outer6: false, udp: true, extra: "replay-window 32 limit packet-soft 3 limit packet-hard 6");
         TwoHosts.Protect(hosts.SunDaemon, "10.2.0.0/16", "10.1.0.0/16", "192.168.0.2", "192.168.0.1");
         hosts.Moon.Sh("ping -c 8 -i 0.05 -W 1 -I 10.1.0.1 10.2.0.1");
-        Thread.Sleep(300);
-        Shell.Run(string.Create(CultureInfo.InvariantCulture, $"kill -INT {monitor.Id}"));
-        string output = monitor.StandardOutput.ReadToEnd();
-        monitor.WaitForExit();
 
-        // One for the three first packets, and one more after the hard limit took the SA away.
-        Assert.Equal(2, output.Split('\n').Count(line => line.StartsWith("acquire", StringComparison.Ordinal)));
-        Assert.Contains("expired src", output.Replace("Expired", "expired", StringComparison.Ordinal), StringComparison.Ordinal);
-        Assert.Contains("hard 0", output, StringComparison.Ordinal);
-        Assert.Contains("hard 1", output, StringComparison.Ordinal);
+        // An ACQUIRE for the three first packets, the limits in their order, and one more ACQUIRE after the hard limit took the SA away.
+        monitor.Expect("acquire", times: 2);
+        monitor.Expect("hard 0");
+        monitor.Expect("hard 1");
+        Assert.Contains("expired src", monitor.Text, StringComparison.OrdinalIgnoreCase);
+        Assert.Equal(2, monitor.Count("acquire"));
         Assert.True(hosts.MoonDaemon.Drops("OutboundNoSa") >= 3);
         Assert.DoesNotContain("spi 0x10000001", hosts.MoonDaemon.Exec("ip xfrm state").Expect().Output, StringComparison.Ordinal);
     }

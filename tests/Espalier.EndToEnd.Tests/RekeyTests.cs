@@ -16,14 +16,13 @@ public sealed partial class RekeyTests
         Requirements.Need("ping");
         using var hosts = new TwoHosts();
         hosts.Key(outer6: false, inner6: false, udp: true);
-        using var ping = hosts.Moon.Start("ping -c 200 -i 0.01 -W 2 -q -I 10.1.0.1 10.2.0.1");
+        using var ping = hosts.Moon.Start("ping -c 400 -i 0.01 -W 2 -q -I 10.1.0.1 10.2.0.1");
         var output = ping.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
 
         var used = new List<long>();
         for (int generation = 1; generation <= Rekeys; generation++)
         {
             used.Add(Rekey(hosts, generation));
-            Thread.Sleep(100);
         }
 
         string text = await output;
@@ -33,7 +32,7 @@ public sealed partial class RekeyTests
         // Each generation carried something, and all together carried every ping.
         used.Add(Packets(hosts, Rekeys));
         Assert.All(used, packets => Assert.True(packets > 0, string.Join(", ", used)));
-        Assert.Equal(200, used.Sum());
+        Assert.Equal(400, used.Sum());
         Assert.Equal(2, (int)hosts.MoonDaemon.Stat()["associationsCount"]!);
         foreach (var daemon in new[] { hosts.MoonDaemon, hosts.SunDaemon })
         {
@@ -93,14 +92,15 @@ public sealed partial class RekeyTests
         hosts.Moon.Sh("ping -c 2 -i 0.05 -W 1 -I 10.1.0.1 10.2.0.1").Expect(); // a dying one is better than none
     }
 
-    // Receivers first, then senders, then the old ones: RFC 7296 §2.8. Returns what the old SA moon → sun had carried.
+    // Receivers first, then senders, then, once both senders use the new ones, the old ones: RFC 7296 §2.8. Returns what the old SA moon → sun had carried.
     private static long Rekey(TwoHosts hosts, int generation)
     {
         Add(hosts.SunDaemon, moonToSun: true, generation, "");
         Add(hosts.MoonDaemon, moonToSun: false, generation, "");
         Add(hosts.MoonDaemon, moonToSun: true, generation, "");
         Add(hosts.SunDaemon, moonToSun: false, generation, "");
-        Thread.Sleep(50);
+        Wait.Until(
+            () => Packets(hosts, generation) > 0 && Packets(hosts, generation, moonToSun: false) > 0, "the new SAs carry packets");
         long carried = Packets(hosts, generation - 1);
         foreach (bool moonToSun in new[] { true, false })
         {
@@ -122,9 +122,9 @@ public sealed partial class RekeyTests
 
     private static uint Spi(bool moonToSun, int generation) => (moonToSun ? TwoHosts.MoonToSun : TwoHosts.SunToMoon) + ((uint)generation << 8);
 
-    private static long Packets(TwoHosts hosts, int generation)
+    private static long Packets(TwoHosts hosts, int generation, bool moonToSun = true)
     {
-        string spi = $"0x{Spi(moonToSun: true, generation):x8}";
+        string spi = $"0x{Spi(moonToSun, generation):x8}";
         return (long)hosts.MoonDaemon.Stat()["associations"]!.AsArray().Single(one => (string)one!["spi"]! == spi)!["packets"]!;
     }
 
