@@ -1,11 +1,10 @@
 using System.Net;
 using System.Net.Sockets;
-using Espalier.Ipsec.Sad;
 using Espalier.Ipsec.Spd;
 using Espalier.Routing.Guard;
 using Espalier.Routing.Tests.Hosts;
-using Espalier.Testing;
 using static Espalier.Routing.Tests.Hosts.Build;
+using static Espalier.Routing.Tests.Hosts.GuardedHost;
 
 namespace Espalier.Routing.Tests.Guard;
 
@@ -15,8 +14,6 @@ namespace Espalier.Routing.Tests.Guard;
 /// </summary>
 public sealed class ClearGuardTests
 {
-    private const int Port = 5000;
-
     [Fact]
     public void In_ClearPackets_AreDroppedAndCounted()
     {
@@ -144,66 +141,6 @@ public sealed class ClearGuardTests
         AssertCounters(new GuardCounters(0, 1, 0), host);
     }
 
-    [Fact]
-    public void Exempt_EspIkeAndNeighbours_Arrive()
-    {
-        using var host = Make();
-        host.Add(In("0.0.0.0/0", "0.0.0.0/0"), In("::/0", "::/0"));
-        host.Add(Sa(0x100, "192.168.0.2", "192.168.0.1"));
-        host.FlushGuard();
-        using var raw = host.Host.ListenEsp();
-
-        host.Peer.SendRaw(TestPackets.IPv4("192.168.0.2", "192.168.0.1", 50, 24));
-        Assert.True(raw.Receives());
-        AssertArrives(host, "192.168.0.2", 500);
-        AssertArrives(host, "192.168.0.2", 4500);
-        AssertDropped(host, "192.168.0.2", 4501);
-        host.Peer.Ip("-6 neigh flush all");
-        AssertArrives(host, "fd00:9::2", 500);
-        AssertDropped(host, "fd00:9::2");
-    }
-
-    // RFC 1191: the path MTU of our ESP is learnt from ICMP that comes in clear, from any router.
-    [Theory]
-    [InlineData(50, 0, true)]
-    [InlineData(17, 4500, true)]
-    [InlineData(17, 4501, false)]
-    [InlineData(6, 4500, false)]
-    public void Exempt_IcmpErrors_OnlyAboutOurEsp(byte quotedProtocol, ushort quotedPort, bool exempt)
-    {
-        using var host = Make();
-        host.Add(In("0.0.0.0/0", "0.0.0.0/0"));
-        host.FlushGuard();
-        byte[] packet = TestPackets.IPv4("10.2.0.5", "192.168.0.1", 1, 36);
-        packet[20] = 3;
-        packet[21] = 4;
-        TestPackets.IPv4("192.168.0.1", "192.168.0.2", quotedProtocol, 8).CopyTo(packet, 28);
-        packet[48] = (byte)(quotedPort >> 8);
-        packet[49] = (byte)quotedPort;
-
-        host.Peer.SendRaw(packet);
-
-        AssertArrives(host, "192.168.0.2", 500);
-        AssertCounters(new GuardCounters(exempt ? 0 : 1, 0, 0), host);
-    }
-
-    [Fact]
-    public void Exempt_PortOfAnSa_FollowsIt()
-    {
-        using var host = Make();
-        host.Add(In("0.0.0.0/0", "0.0.0.0/0"));
-        var association = Sa(0x100, "192.168.0.2", "192.168.0.1");
-        association.Encapsulation = new UdpEncapsulation(4500, 7777, default);
-        host.Add(association);
-        host.FlushGuard();
-        AssertArrives(host, "192.168.0.2", 7777);
-
-        host.Remove(association);
-        host.FlushGuard();
-
-        AssertDropped(host, "192.168.0.2", 7777);
-    }
-
     // The mark on the socket exempts; everything else that is about to leave in clear although a policy protects it is a leak.
     [Fact]
     public void Out_SocketBoundToADevice_DoesNotLeak()
@@ -254,165 +191,6 @@ public sealed class ClearGuardTests
         host.FlushGuard();
         AssertArrives(host, "192.168.0.2");
     }
-
-    [Fact]
-    public void Table_RemovedBySomebodyElse_IsMadeAnewWithTheNextChange()
-    {
-        using var host = Make();
-        host.Add(In("10.2.0.0/16", "192.168.0.1/32"));
-        host.FlushGuard();
-        host.Host.Exec("nft", "flush ruleset");
-        AssertArrives(host, "10.2.0.5");
-
-        host.Add(In("10.4.0.0/16", "192.168.0.1/32"));
-        host.FlushGuard();
-
-        AssertDropped(host, "10.2.0.5");
-        Assert.True(host.Controller.Guard.Clear.IsActive);
-    }
-
-    // Where nobody can read the counters, or they begin anew, what was counted stays.
-    [Fact]
-    public void Counters_TableRemovedBySomebodyElse_DoNotGoBack()
-    {
-        using var host = Make();
-        host.Add(In("10.2.0.0/16", "192.168.0.1/32"));
-        host.FlushGuard();
-        AssertDropped(host, "10.2.0.5");
-        AssertCounters(new GuardCounters(1, 0, 0), host);
-
-        host.Host.Exec("nft", "flush ruleset");
-        AssertCounters(new GuardCounters(1, 0, 0), host);
-
-        host.Add(In("10.4.0.0/16", "192.168.0.1/32"));
-        host.FlushGuard();
-        AssertCounters(new GuardCounters(1, 0, 0), host);
-        AssertDropped(host, "10.2.0.5");
-        AssertCounters(new GuardCounters(2, 0, 0), host);
-    }
-
-    // What a refused write held is not taken for written: the next one, or the guard by itself, writes all.
-    [Theory]
-    [InlineData(true)]
-    [InlineData(false)]
-    public void Write_RefusedOnce_IsMadeUpFor(bool byTheNextChange)
-    {
-        using var host = new RoutedHost(start: false);
-        host.Host.Ip("tuntap add esp0 mode tun");
-        using var folder = new TemporaryFolder("nft");
-        string program = folder.FilePath("nft"), refusal = folder.FilePath("refuse");
-        File.WriteAllText(program, $"#!/bin/sh\n[ -e {refusal} ] && {{ echo Error: refused; exit 1; }}\nexec nft \"$@\"\n");
-        Command.Run("chmod", "755", program);
-        using var guard = host.Host.Run(() => new ClearGuard(host.Options, static _ => { }, program));
-        var patience = TimeSpan.FromSeconds(60);
-        Guard("10.2.0.0/16");
-        Assert.True(guard.Flush(patience));
-        Assert.Equal("on", guard.Status.Clear.ToString());
-
-        File.WriteAllText(refusal, "");
-        Guard("10.3.0.0/16");
-        Assert.True(guard.Flush(patience));
-        Assert.Equal("off: nft: refused", guard.Status.Clear.ToString());
-
-        File.Delete(refusal);
-        if (byTheNextChange)
-        {
-            Guard("10.4.0.0/16");
-            Assert.True(guard.Flush(patience));
-        }
-
-        Wait.Until(() => guard.Status.Clear.IsActive, () => $"the guard is on again: {guard.Status.Clear}");
-        string table = host.Host.Exec("nft", "list", "table", "inet", "espalier_esp0");
-        Assert.Contains("10.2.0.0", table, StringComparison.Ordinal);
-        Assert.Contains("10.3.0.0", table, StringComparison.Ordinal);
-
-        void Guard(string source)
-        {
-            var policy = In(source, "192.168.0.1/32");
-            using (host.Database.Freeze())
-            {
-                host.Database.Spd.AddOrReplace(policy);
-            }
-
-            guard.Add(new GuardPolicy(policy));
-        }
-    }
-
-    [Fact]
-    public void Elements_TenThousandPolicies_AreOneRule()
-    {
-        using var host = Make();
-        host.Add(Enumerable.Range(0, 10_000).Select(i => In($"10.{i >> 8}.{i & 255}.0/24", "192.168.0.1/32")));
-        host.FlushGuard();
-
-        string chain = host.Host.Exec("nft", "list", "chain", "inet", "espalier_esp0", "in_4");
-        Assert.Single(chain.Split('\n'), line => line.Contains("drop", StringComparison.Ordinal));
-        AssertDropped(host, "10.2.0.5");
-
-        host.Remove(host.Database.Spd.Policies.ToList());
-        host.FlushGuard();
-        AssertArrives(host, "10.2.0.5");
-    }
-
-    [Fact]
-    public void Off_ByOption_SaysSo()
-    {
-        using var host = new RoutedHost(options: new RoutingOptions { TunnelName = "esp0", UseGuard = false });
-
-        Assert.False(host.Controller.Guard.Clear.IsActive);
-        Assert.Contains(host.Log, line => line.StartsWith("Warning: Packets in clear", StringComparison.Ordinal));
-        Assert.Equal("", host.Host.Exec("nft", "list", "ruleset"));
-    }
-
-    [Fact]
-    public void Leftover_OfACrash_IsReplaced()
-    {
-        using var host = Make();
-        host.Add(In("10.2.0.0/16", "192.168.0.1/32"));
-        host.FlushGuard();
-        host.Crash();
-        AssertDropped(host, "10.2.0.5");
-
-        host.Start();
-
-        AssertArrives(host, "10.2.0.5");
-    }
-
-    private static RoutedHost Make()
-    {
-        var host = new RoutedHost();
-        foreach (string address in new[] { "10.2.0.5/32", "10.2.0.6/32", "10.2.1.7/32", "fd00:2::5/128" })
-        {
-            bool is6 = address.Contains(':', StringComparison.Ordinal);
-            host.Peer.Ip($"address add {address} dev eth0{(is6 ? " nodad" : "")}");
-        }
-
-        Assert.True(host.Controller.Guard.Clear.IsActive, host.Controller.Guard.Clear.ToString());
-        return host;
-    }
-
-    private static void AssertArrives(RoutedHost host, string source, int port = Port) => AssertFate(true, host, source, port);
-
-    private static void AssertDropped(RoutedHost host, string source, int port = Port) => AssertFate(false, host, source, port);
-
-    /// <summary>
-    /// A datagram of the peer reaches a socket on the host, or does not although an IKE message that was sent after it does. The two may change places on the way, as
-    /// each waits in the queue of the processor that sent it: what arrives may be late, and so may the count of what is dropped.
-    /// </summary>
-    private static void AssertFate(bool arrives, RoutedHost host, string source, int port = Port)
-    {
-        bool is6 = source.Contains(':', StringComparison.Ordinal);
-        string destination = is6 ? "fd00:9::1" : "192.168.0.1";
-        using var server = host.Host.Listen(port, is6 ? AddressFamily.InterNetworkV6 : AddressFamily.InterNetwork);
-        using var witness = host.Host.Listen(4500 == port ? 500 : 4500, is6 ? AddressFamily.InterNetworkV6 : AddressFamily.InterNetwork);
-        host.Peer.SendUdp(source, destination, port);
-        host.Peer.SendUdp(source, destination, 4500 == port ? 500 : 4500);
-
-        Assert.True(witness.Receives(), "IKE must always arrive");
-        Assert.Equal(arrives, arrives ? server.Receives() : server.HasReceived());
-    }
-
-    private static void AssertCounters(GuardCounters expected, RoutedHost host) => Assert.Equal(expected, Wait.ForValue(host.GuardCounters, expected));
 
     private static void SendBoundToDevice(RoutedHost host, string destination) => host.Host.Run(() =>
     {

@@ -1,7 +1,6 @@
 using System.Text;
 using Espalier.Ipsec;
 using Espalier.Ipsec.Sad;
-using Espalier.Testing;
 using Espalier.Wire.Addresses;
 using Espalier.Xfrm.Handlers;
 using Espalier.Xfrm.Messages;
@@ -9,7 +8,7 @@ using Espalier.Xfrm.Messages.Structs;
 
 namespace Espalier.Xfrm.Tests.Handlers;
 
-/// <summary>NEWSA, UPDSA, DELSA, GETSA, ALLOCSPI and MIGRATE where the kernel at hand cannot be asked, because it has no ESP: against its source's rules.</summary>
+/// <summary>NEWSA, DELSA and GETSA where the kernel at hand cannot be asked, because it has no ESP: against its source's rules.</summary>
 public sealed class SaHandlerTests
 {
     private const int SaHeader = 224;
@@ -185,79 +184,6 @@ public sealed class SaHandlerTests
     }
 
     [Fact]
-    public void UpdateSa_OfUnknownSa_IsNotFound()
-    {
-        using var service = new ServiceHarness();
-
-        Assert.Equal(LinuxError.NoProcess, service.ExpectError(Request.NewSa(type: XfrmMessage.UpdateSa)).Errno);
-        Assert.Equal(0, service.Database.Sad.Count);
-    }
-
-    [Fact]
-    public void UpdateSa_OfValidSa_ChangesWhatTheKernelChanges()
-    {
-        var clock = new ManualClock();
-        using var service = new ServiceHarness(clock);
-        service.Expect(Request.NewSa(change: (ref XfrmUserSaInfo info) => info.ReqId = 1)
-            .With(XfrmAttribute.Encapsulation, new XfrmEncapsulationTemplate { Type = 2, SourcePort = 0x9411, DestinationPort = 0x9411 }));
-        var sa = service.Database.Sad.Find(Id())!;
-        var transform = sa.Transform;
-        sa.Dying = true;
-        sa.OutboundSequence = 55;
-        sa.MappedPort = 9;
-
-        service.Expect(Request.NewSa(type: XfrmMessage.UpdateSa, aead: false, change: (ref XfrmUserSaInfo info) =>
-            {
-                info.ReqId = 2;
-                info.Limits.HardPacketLimit = 1000;
-                info.Limits.HardAddExpiresSeconds = 60;
-            })
-            .WithAlgorithm(XfrmAttribute.AlgorithmAead, "rfc4106(gcm(aes))", Request.Key(20, 99), 128)
-            .With(XfrmAttribute.Encapsulation, new XfrmEncapsulationTemplate { Type = 2, SourcePort = 0x0001, DestinationPort = 0x9411 }));
-
-        Assert.Same(sa, service.Database.Sad.Find(Id()));
-        Assert.Same(transform, sa.Transform);
-        Assert.Equal(Request.Key(20), sa.Algorithms[0].Key);
-        Assert.Equal(1u, sa.ReqId);
-        Assert.Equal(1000ul, sa.Limits.HardPackets);
-        Assert.Equal(256, sa.Encapsulation!.Value.SourcePort);
-        Assert.False(sa.Dying);
-        Assert.Equal(55ul, sa.OutboundSequence);
-        Assert.Equal(0, sa.MappedPort);
-        Assert.Equal(XfrmMessage.UpdateSa, (XfrmMessage)Parsed.All(Assert.Single(service.Notifications).Message)[0].Type);
-        clock.Advance(TimeSpan.FromSeconds(61));
-        service.Service.Events.RunDue();
-        Assert.Equal(0, service.Database.Sad.Count);
-    }
-
-    [Fact]
-    public void UpdateSa_BelowUse_ExpiresAtOnce()
-    {
-        using var service = new ServiceHarness();
-        service.Expect(Request.NewSa());
-        var sa = service.Database.Sad.Find(Id())!;
-        sa.Usage.Packets = 10;
-        sa.Usage.UseTime = 1;
-
-        service.Expect(Request.NewSa(type: XfrmMessage.UpdateSa, change: (ref XfrmUserSaInfo info) => info.Limits.SoftPacketLimit = 5));
-        Assert.True(sa.Dying);
-        Assert.Equal([XfrmGroup.Expire, XfrmGroup.Sa], service.Notifications.Select(n => n.Group));
-        service.Expect(Request.NewSa(type: XfrmMessage.UpdateSa, change: (ref XfrmUserSaInfo info) => info.Limits.HardPacketLimit = 10));
-        Assert.Equal(SaState.Dead, sa.State);
-        Assert.Equal(0, service.Database.Sad.Count);
-    }
-
-    [Fact]
-    public void UpdateSa_TurningEncapsulationOn_IsInvalid()
-    {
-        using var service = new ServiceHarness();
-        service.Expect(Request.NewSa());
-
-        byte[] update = Request.NewSa(type: XfrmMessage.UpdateSa).With(XfrmAttribute.Encapsulation, new XfrmEncapsulationTemplate { Type = 2, SourcePort = 0x9411, DestinationPort = 0x9411 });
-        Assert.Equal(LinuxError.Invalid, service.ExpectError(update).Errno);
-        Assert.Null(service.Database.Sad.Find(Id())!.Encapsulation);
-    }
-
     [Fact]
     public void NewSa_OutboundWithReplayWindowWhereDirectionsAreUnknown_IsAnSaWithoutDirection()
     {
@@ -272,32 +198,6 @@ public sealed class SaHandlerTests
         Assert.Equal("Replay window should be 0 for output SA", since610.ExpectError(window).Text);
     }
 
-    [Theory]
-    [InlineData((byte)1, (byte)1, 0)]
-    [InlineData((byte)1, (byte)0, 0)]
-    [InlineData((byte)1, (byte)2, LinuxError.NoProcess)]
-    [InlineData((byte)0, (byte)1, LinuxError.NoProcess)]
-    public void UpdateSa_OfLarvalSa_MindsTheDirection(byte larval, byte update, int errno)
-    {
-        using var service = new ServiceHarness();
-        var allocate = Request.AllocSpi(0x1000, 0x1000);
-        service.Expect(larval == 0 ? allocate : allocate.WithBytes(XfrmAttribute.SaDirection, larval));
-        var request = Request.NewSa(type: XfrmMessage.UpdateSa);
-        byte[] bytes = update == 0 ? request : request.WithBytes(XfrmAttribute.SaDirection, update);
-
-        if (errno == 0)
-        {
-            service.Expect(bytes);
-            Assert.Equal(SaState.Valid, Assert.Single(service.Database.Sad.All).State);
-        }
-        else
-        {
-            Assert.Equal(errno, service.ExpectError(bytes).Errno);
-            Assert.Equal(SaState.Larval, Assert.Single(service.Database.Sad.All).State);
-        }
-    }
-
-    [Fact]
     public void Admission_Refusing_IsAnsweredWithItsReason()
     {
         using var service = new ServiceHarness();
@@ -327,42 +227,6 @@ public sealed class SaHandlerTests
         Assert.Equal([XfrmAttribute.Sa, XfrmAttribute.AlgorithmAead, XfrmAttribute.ReplayValue], attributes.Select(a => (XfrmAttribute)a.Type));
         Assert.Equal(Request.Key(20), attributes[1].Value[72..]);
         Assert.All(sa.Algorithms[0].Key, octet => Assert.Equal(0, octet));
-    }
-
-    [Fact]
-    public void AllocSpi_FullRange_SaysNoEntryAndRandomRangesFill()
-    {
-        using var service = new ServiceHarness();
-        for (int i = 0; i < 16; i++)
-        {
-            service.Expect(Request.AllocSpi(0x1000, 0x100f));
-        }
-
-        Assert.Equal(16, service.Database.Sad.All.Select(sa => sa.Id.Spi).Distinct().Count());
-        Assert.Equal(LinuxError.NoEntry, service.ExpectError(Request.AllocSpi(0x1000, 0x100f)).Errno);
-        Assert.Equal(LinuxError.NoEntry, service.ExpectError(Request.AllocSpi(1, 255)).Errno);
-        service.Expect(Request.AllocSpi(0, uint.MaxValue));
-        Assert.All(service.Database.Sad.All, sa => Assert.False(sa.Id.Spi.IsReserved));
-    }
-
-    [Fact]
-    public void AllocSpi_NotFilled_ExpiresAfterThirtySeconds()
-    {
-        var clock = new ManualClock();
-        using var service = new ServiceHarness(clock);
-        service.Expect(Request.AllocSpi(0x1000, 0x1000));
-        clock.Advance(TimeSpan.FromSeconds(29));
-        service.Service.Events.RunDue();
-        Assert.Equal(1, service.Database.Sad.Count);
-
-        service.Notifications.Clear();
-        clock.Advance(TimeSpan.FromSeconds(1));
-        service.Service.Events.RunDue();
-
-        Assert.Equal(0, service.Database.Sad.Count);
-        var (group, message) = Assert.Single(service.Notifications);
-        Assert.Equal(XfrmGroup.Expire, group);
-        Assert.Equal(1, Parsed.All(message)[0].Body<XfrmUserExpire>().Hard);
     }
 
     [Fact]

@@ -3,9 +3,18 @@ using Espalier.Xfrm.Messages;
 
 namespace Espalier.Xfrm.Tests.Kernel;
 
-/// <summary>Asks the kernel and Espalier the same, and compares.</summary>
+/// <summary>
+/// The same request bytes to the running kernel's XFRM and to ours: answers and notifications must be the same bytes, apart from times, port ids,
+/// and the description of a length's rule (NLMSGERR_ATTR_POLICY).
+/// </summary>
 internal static class Comparison
 {
+    /// <summary>Flags of a request that asks for one thing.</summary>
+    public const int Get = Netlink.Request;
+
+    /// <summary>Flags of a request that asks for all.</summary>
+    public const int DumpFlags = Netlink.Request | Netlink.Dump;
+
     /// <summary>Sends each request to a kernel in a namespace of its own and to a service of ours; fails where they differ.</summary>
     public static void Compare(params byte[][] requests)
     {
