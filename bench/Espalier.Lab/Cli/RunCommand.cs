@@ -70,13 +70,7 @@ internal static class RunCommand
         var resumed = parsed.GetValue(_resume) is { } old ? ResultFile.Read(old) : null;
         var settings = resumed?.Settings ?? Settings(parsed);
         var experiments = ExperimentCatalog.Parse(resumed?.Experiments ?? [.. parsed.GetValue(_experiments) ?? []]);
-        string[] words = [.. (parsed.GetValue(_subjects) ?? []).SelectMany(word => word.Split(',', StringSplitOptions.RemoveEmptyEntries))];
-        if (words.Length == 0 && parsed.GetResult(_subjects) is not null)
-        {
-            throw new UsageException("--subjects names none");
-        }
-
-        await SubjectCatalog.ParseAsync(words, cancellation).ConfigureAwait(false); // a wrong name is said before anything is built
+        string[] words = await SubjectWordsAsync(parsed, cancellation).ConfigureAwait(false);
         if (parsed.GetValue(_beside) && settings.SocketBuffer != 0)
         {
             throw new UsageException("--beside needs --socket-buffer 0: the size of socket buffers is the host's, and another lab may have set it");
@@ -86,7 +80,51 @@ internal static class RunCommand
         string? path = parsed.GetValue(_json) ?? parsed.GetValue(_resume) ?? (settings.Full ? FullName(DateTime.UtcNow, settings.Seed) : null);
         OutputCheck.Writable(path, parsed.GetValue(_report));
         using var alone = LabLock.Take(parsed.GetValue(_beside));
-        if (!parsed.GetValue(_noPublish))
+        await PrepareHostAsync(publish: !parsed.GetValue(_noPublish), cancellation).ConfigureAwait(false);
+        var (subjects, missing) = await PresentAsync(resumed is null ? words : [.. resumed.Subjects], cancellation).ConfigureAwait(false);
+        var now = new ResultFile
+        {
+            Started = DateTime.UtcNow,
+            Machine = await MachineFacts.GatherAsync(subjects, cancellation).ConfigureAwait(false),
+            Seed = settings.Seed,
+            Settings = settings,
+            Experiments = [.. experiments.Select(e => e.Name)],
+            Subjects = [.. subjects.Select(s => s.Label)],
+            Missing = missing,
+        };
+        if (resumed is not null)
+        {
+            RefuseOtherMachine(resumed, now, path!);
+        }
+
+        var results = resumed ?? now;
+        await MeasureAsync(results, Runnable(experiments), subjects, path, cancellation).ConfigureAwait(false);
+        ResultTables.Print(AnsiConsole.Console, results);
+        if (parsed.GetValue(_report) is { } folder)
+        {
+            Report.Write([results], folder);
+            AnsiConsole.MarkupLineInterpolated($"Report: {Path.Combine(folder, "report.html")}");
+        }
+
+        return results.Failures.Count == 0 ? 0 : 3;
+    }
+
+    // A wrong name is said before anything is built.
+    private static async Task<string[]> SubjectWordsAsync(ParseResult parsed, CancellationToken cancellation)
+    {
+        string[] words = [.. (parsed.GetValue(_subjects) ?? []).SelectMany(word => word.Split(',', StringSplitOptions.RemoveEmptyEntries))];
+        if (words.Length == 0 && parsed.GetResult(_subjects) is not null)
+        {
+            throw new UsageException("--subjects names none");
+        }
+
+        await SubjectCatalog.ParseAsync(words, cancellation).ConfigureAwait(false);
+        return words;
+    }
+
+    private static async Task PrepareHostAsync(bool publish, CancellationToken cancellation)
+    {
+        if (publish)
         {
             await Published.PublishAsync(cancellation).ConfigureAwait(false);
         }
@@ -100,33 +138,27 @@ internal static class RunCommand
         {
             Console.Error.WriteLine($"espalier-lab: removed what a dead lab left: {leftover}");
         }
+    }
 
-        var (subjects, missing) = await PresentAsync(resumed is null ? words : [.. resumed.Subjects], cancellation).ConfigureAwait(false);
-        if (resumed is not null && missing.Count > 0)
+    private static void RefuseOtherMachine(ResultFile resumed, ResultFile now, string path)
+    {
+        if (now.Missing.Count > 0)
         {
-            throw new LabException($"the run in {path} is with {string.Join(", ", missing.Select(m => m.Subject))}, which is not here any more");
+            throw new LabException($"the run in {path} is with {string.Join(", ", now.Missing.Select(m => m.Subject))}, which is not here any more");
         }
 
-        var now = new ResultFile
-        {
-            Started = DateTime.UtcNow,
-            Machine = await MachineFacts.GatherAsync(subjects, cancellation).ConfigureAwait(false),
-            Seed = settings.Seed,
-            Settings = settings,
-            Experiments = [.. experiments.Select(e => e.Name)],
-            Subjects = [.. subjects.Select(s => s.Label)],
-            Missing = missing,
-        };
-        if (resumed is not null && Report.Differences(resumed, now).ToArray() is { Length: > 0 } differences)
+        if (Report.Differences(resumed, now).ToArray() is { Length: > 0 } differences)
         {
             throw new LabException($"{path} is of another machine or other programs, and one run is not measured on two: {string.Join("; ", differences)}");
         }
+    }
 
-        var results = resumed ?? now;
-        var runnable = Runnable(experiments);
-        var run = new LabRun(results, runnable, subjects, path);
+    private static async Task MeasureAsync(
+        ResultFile results, List<Experiment> experiments, List<Subject> subjects, string? path, CancellationToken cancellation)
+    {
+        var run = new LabRun(results, experiments, subjects, path);
         var estimate = run.EstimateSeconds();
-        SettingsTable.Print(results, subjects, runnable, estimate);
+        SettingsTable.Print(results, subjects, experiments, estimate);
         if (path is not null)
         {
             AnsiConsole.MarkupLineInterpolated($"Results, after each turn: {path}");
@@ -141,15 +173,6 @@ internal static class RunCommand
             Console.Error.WriteLine($"espalier-lab: what was measured is in {path}; `run --resume {path}` does the rest");
             throw;
         }
-
-        ResultTables.Print(AnsiConsole.Console, results);
-        if (parsed.GetValue(_report) is { } folder)
-        {
-            Report.Write([results], folder);
-            AnsiConsole.MarkupLineInterpolated($"Report: {Path.Combine(folder, "report.html")}");
-        }
-
-        return results.Failures.Count == 0 ? 0 : 3;
     }
 
     // What a run measures and how is in its file.

@@ -20,7 +20,7 @@ internal sealed class OuterSocketTable(IOuterSocketFactory factory, int workers 
     private readonly Lock _lock = new();
     private readonly List<(IOuterSocket Socket, int Worker)> _retired = [];
     private readonly Dictionary<(InternetAddress Local, ushort Port), PortReceivers> _receivers = [];
-    private readonly Dictionary<(IpVersion Version, ushort Port), bool> _admitting = [];
+    private readonly PortAdmissions _admissions = new();
     private IReadOnlyList<LinkInfo> _links = [];
     private int _linksLeftOut;
     private OuterSocketSnapshot _snapshot = new([], [.. Enumerable.Repeat<IOuterSocket[]>([], workers)], 0);
@@ -117,7 +117,7 @@ internal sealed class OuterSocketTable(IOuterSocketFactory factory, int workers 
     {
         lock (_lock)
         {
-            _admitting[(version, port)] = false;
+            _admissions.Begin(version, port);
             ShareAll(open: false);
         }
     }
@@ -127,7 +127,7 @@ internal sealed class OuterSocketTable(IOuterSocketFactory factory, int workers 
     {
         lock (_lock)
         {
-            _admitting.Remove((version, port));
+            _admissions.End(version, port);
             ShareAll(open: false);
         }
     }
@@ -137,18 +137,7 @@ internal sealed class OuterSocketTable(IOuterSocketFactory factory, int workers 
     {
         lock (_lock)
         {
-            foreach (var (key, old) in _admitting.ToArray())
-            {
-                if (old)
-                {
-                    _admitting.Remove(key);
-                }
-                else
-                {
-                    _admitting[key] = true;
-                }
-            }
-
+            _admissions.Age();
             ShareAll(open: false);
         }
     }
@@ -303,7 +292,7 @@ internal sealed class OuterSocketTable(IOuterSocketFactory factory, int workers 
     {
         foreach (var socket in _snapshot.Sockets)
         {
-            socket.Share(open || _admitting.ContainsKey((socket.Version, socket.LocalPort)));
+            socket.Share(open || _admissions.Stands(socket.Version, socket.LocalPort));
         }
     }
 

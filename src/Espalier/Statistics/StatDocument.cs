@@ -1,13 +1,10 @@
 using System.Buffers;
-using System.Globalization;
 using System.Reflection;
 using System.Text.Json;
 using Espalier.DataPlane;
 using Espalier.DataPlane.Counters;
 using Espalier.Ipsec;
 using Espalier.Ipsec.Algorithms.Engines;
-using Espalier.Ipsec.Lifetimes;
-using Espalier.Ipsec.Sad;
 using Espalier.Ipsec.Spd;
 using Espalier.Routing;
 using Espalier.Running;
@@ -197,7 +194,7 @@ internal sealed class StatDocument(
         json.WriteStartArray("associations");
         foreach (var association in database.Sad.All.Take(LongestList))
         {
-            WriteAssociation(json, association);
+            DatabaseEntries.Write(json, association);
         }
 
         json.WriteEndArray();
@@ -205,59 +202,11 @@ internal sealed class StatDocument(
         json.WriteStartArray("policies");
         foreach (var policy in database.Spd.Policies.Take(LongestList))
         {
-            WritePolicy(json, policy);
+            DatabaseEntries.Write(json, policy);
         }
 
         json.WriteEndArray();
     }
-
-    private static void WriteAssociation(Utf8JsonWriter json, SecurityAssociation association)
-    {
-        json.WriteStartObject();
-        json.WriteString("spi", association.Id.Spi.ToString());
-        json.WriteString("source", Endpoint(association.Source, association.Encapsulation?.SourcePort));
-        json.WriteString("destination", Endpoint(association.Id.Destination, association.Encapsulation?.DestinationPort));
-        json.WriteNumber("reqid", association.ReqId);
-        json.WriteString("state", association.State.ToString().ToLowerInvariant());
-        json.WriteBoolean("dying", association.Dying);
-        json.WriteString("algorithms", string.Join(", ", association.Algorithms.Select(a => a.IcvBits == 0 ? a.Name : string.Create(CultureInfo.InvariantCulture, $"{a.Name} {a.IcvBits}"))));
-        WriteUsage(json, association.Usage);
-        json.WriteNumber("outboundSequence", association.OutboundSequence);
-        json.WriteNumber("replay", association.ReplayFailures);
-        json.WriteNumber("replayWindow", association.ReplayWindowFailures);
-        json.WriteNumber("integrity", association.IntegrityFailures);
-        json.WriteNumber("pathMtu", association.PathMtu);
-        json.WriteEndObject();
-    }
-
-    private static void WritePolicy(Utf8JsonWriter json, SecurityPolicy policy)
-    {
-        json.WriteStartObject();
-        json.WriteString("direction", policy.Direction.ToString().ToLowerInvariant());
-        json.WriteString("source", policy.Selector.Source.ToString());
-        json.WriteString("destination", policy.Selector.Destination.ToString());
-        json.WriteNumber("protocol", policy.Selector.Protocol);
-        json.WriteNumber("sourcePort", policy.Selector.SourcePort);
-        json.WriteNumber("sourcePortMask", policy.Selector.SourcePortMask);
-        json.WriteNumber("destinationPort", policy.Selector.DestinationPort);
-        json.WriteNumber("destinationPortMask", policy.Selector.DestinationPortMask);
-        json.WriteString("action", policy.Protects ? "protect" : policy.Action.ToString().ToLowerInvariant());
-        json.WriteNumber("priority", policy.Priority);
-        json.WriteNumber("index", policy.Index);
-        WriteUsage(json, policy.Usage);
-        json.WriteEndObject();
-    }
-
-    private static void WriteUsage(Utf8JsonWriter json, in LifetimeUsage usage)
-    {
-        json.WriteNumber("packets", usage.Packets);
-        json.WriteNumber("bytes", usage.Bytes);
-    }
-
-    private static string Endpoint(Wire.Addresses.InternetAddress address, ushort? port) =>
-        port is null ? address.ToString()
-        : address.Version == Wire.Addresses.IpVersion.IPv6 ? string.Create(CultureInfo.InvariantCulture, $"[{address}]:{port}")
-        : string.Create(CultureInfo.InvariantCulture, $"{address}:{port}");
 
     private void WriteControl(Utf8JsonWriter json)
     {
