@@ -13,6 +13,9 @@ public sealed partial class PathMtuTests(Gateways hosts) : IClassFixture<Gateway
     /// <summary>Outer and inner family, encapsulation.</summary>
     public static TheoryData<bool, bool, bool> Combinations => HeaderTests.Combinations;
 
+    /// <summary>Outer family, encapsulation.</summary>
+    public static TheoryData<bool, bool> Outers => new() { { false, true }, { false, false }, { true, true }, { true, false } };
+
     /// <summary>Words of `ip xfrm`, length of IV and ICV, alignment.</summary>
     public static TheoryData<string, int, int, int, bool, bool> Algorithms { get; } = new()
     {
@@ -74,7 +77,7 @@ public sealed partial class PathMtuTests(Gateways hosts) : IClassFixture<Gateway
             xfrm state add src {Gateways.MoonAt(outer6)} dst {(outer6 ? "fec0:0:0:a::fe" : "192.168.0.254")} proto esp spi 0x20000001 reqid 9 mode tunnel {Gateways.Gcm()}
             """);
         Narrow(1400);
-        Learn(outer6, inner6);
+        Learn(inner6);
         int inner = InnerMtu(1400, outer6, udp: true), wide = InnerMtu(1500, outer6, udp: false);
         Assert.Equal(wide, Wait.ForValue(TunnelMtu, wide));
         long sent = Counter("icmpErrorsSent"), drops = hosts.MoonDaemon.Drops("OutboundTooBig");
@@ -98,7 +101,7 @@ public sealed partial class PathMtuTests(Gateways hosts) : IClassFixture<Gateway
             xfrm state add src {Gateways.MoonAt(outer6)} dst {(outer6 ? "fec0:0:0:a::fe" : "192.168.0.254")} proto esp spi 0x20000001 reqid 9 mode tunnel {Gateways.Gcm()}
             """);
         Narrow(1400);
-        Learn(outer6, inner6: false);
+        Learn(inner6: false);
         hosts.Alice.Sh("ip route flush cache").Expect();
         long fragmented = Counter("fragmentedPackets"), fragments = Counter("fragmentsCreated");
         using var outer = new PacketCapture(hosts.Router, "wanb", $"src host {Gateways.MoonAt(outer6)} and not arp and not icmp6");
@@ -112,10 +115,7 @@ public sealed partial class PathMtuTests(Gateways hosts) : IClassFixture<Gateway
     }
 
     [Theory]
-    [InlineData(false, true)]
-    [InlineData(false, false)]
-    [InlineData(true, true)]
-    [InlineData(true, false)]
+    [MemberData(nameof(Outers))]
     public void Report_Forged_ChangesNothing(bool outer6, bool udp)
     {
         hosts.Key(outer6, udp: udp);
@@ -134,17 +134,14 @@ public sealed partial class PathMtuTests(Gateways hosts) : IClassFixture<Gateway
     }
 
     [Theory]
-    [InlineData(false, true)]
-    [InlineData(false, false)]
-    [InlineData(true, true)]
-    [InlineData(true, false)]
+    [MemberData(nameof(Outers))]
     public void Report_Forged_DoesNotComeBackThroughTheKernelsRoute(bool outer6, bool udp)
     {
         // The kernel believes a report that fits one of our sockets and keeps it with its route; that must not be taken for the route's MTU.
         hosts.Key(outer6, udp: udp);
         hosts.Ping(inner6: false, "-M do").Expect();
         RawPacket.TooBig(hosts.Router, outer6, udp, 1300, NeverUsed, sequence: 1);
-        string words = $"xfrm state add {Gateways.Association(Gateways.MoonToSun, outer6, udp)} {Gateways.Gcm()} {Gateways.Encapsulation(outer6, udp)}";
+        string words = $"xfrm state add {Gateways.Association(Gateways.MoonToSun, outer6)} {Gateways.Gcm()} {Gateways.Encapsulation(outer6, udp)}";
 
         Gateways.Batch(hosts.MoonDaemon, $"xfrm state flush\n{words}");
 
@@ -156,10 +153,7 @@ public sealed partial class PathMtuTests(Gateways hosts) : IClassFixture<Gateway
     }
 
     [Theory]
-    [InlineData(false, true)]
-    [InlineData(false, false)]
-    [InlineData(true, true)]
-    [InlineData(true, false)]
+    [MemberData(nameof(Outers))]
     public void Report_AfterAPacketWithoutDf_IsLearntAllTheSame(bool outer6, bool udp)
     {
         hosts.Key(outer6, udp: udp);
@@ -215,7 +209,7 @@ public sealed partial class PathMtuTests(Gateways hosts) : IClassFixture<Gateway
     {
         hosts.Key(outer6, inner6);
         Narrow(1400);
-        Learn(outer6, inner6);
+        Learn(inner6);
 
         PingOfSize(1500, inner6, "-M dont", count: 2, wait: "0.3"); // both senders learn their MTU
         PingOfSize(1500, inner6, "-M dont").Expect();
@@ -255,9 +249,8 @@ public sealed partial class PathMtuTests(Gateways hosts) : IClassFixture<Gateway
         hosts.Router.Ip($"-6 route replace fec0:0:0:b::2/128 dev wanb mtu lock {Math.Max(mtu, 1280)}");
     }
 
-    private void Learn(bool outer6, bool inner6)
+    private void Learn(bool inner6)
     {
-        _ = outer6;
         PingOfSize(1400, inner6, "-M do", wait: "0.3");
         Assert.Equal(1400, Wait.ForValue(hosts.PathMtu, 1400));
     }

@@ -155,7 +155,7 @@ public sealed class PolicyTests(Gateways hosts) : IClassFixture<Gateways>, IDisp
         hosts.Key();
         foreach (var (spi, limit) in new[] { (Newer, ""), (Dying, "limit packet-soft 2 limit packet-hard 100") })
         {
-            hosts.Both($"xfrm state add {Gateways.Association(spi, false, true, Gateways.MoonToSun)} {limit} {Gateways.Gcm()} {Gateways.Encapsulation(false, true)}".Replace(
+            hosts.Both($"xfrm state add {Gateways.Association(spi, false, Gateways.MoonToSun)} {limit} {Gateways.Gcm()} {Gateways.Encapsulation(false, true)}".Replace(
                 "replay-window 128", "replay-window 0", StringComparison.Ordinal));
         }
 

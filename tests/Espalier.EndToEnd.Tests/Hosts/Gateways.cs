@@ -103,8 +103,8 @@ public sealed class Gateways : IDisposable
         Flush();
         string[] keys = [algorithm ?? Gcm(), algorithm ?? Gcm()];
         Both($"""
-            xfrm state add {Association(MoonToSun, outer6, udp)} {extra} {keys[0]} {Encapsulation(outer6, udp)}
-            xfrm state add {Association(SunToMoon, outer6, udp)} {extra} {keys[1]} {Encapsulation(outer6, udp)}
+            xfrm state add {Association(MoonToSun, outer6)} {extra} {keys[0]} {Encapsulation(outer6, udp)}
+            xfrm state add {Association(SunToMoon, outer6)} {extra} {keys[1]} {Encapsulation(outer6, udp)}
             """);
         Protect(AliceNet(inner6), BobNet(inner6), outer6);
     }
@@ -144,11 +144,10 @@ public sealed class Gateways : IDisposable
     }
 
     /// <summary>The identity of one of the two SAs, as `ip xfrm state` takes it.</summary>
-    public static string Association(uint spi, bool outer6, bool udp, uint direction = 0)
+    public static string Association(uint spi, bool outer6, uint direction = 0)
     {
         bool there = (direction == 0 ? spi : direction) == MoonToSun;
         string from = there ? MoonAt(outer6) : SunAt(outer6), to = there ? SunAt(outer6) : MoonAt(outer6);
-        _ = udp;
         return string.Create(CultureInfo.InvariantCulture, $"src {from} dst {to} proto esp spi {spi} reqid 1 mode tunnel flag af-unspec replay-window 128");
     }
 

@@ -109,7 +109,8 @@ public sealed class FactoryTests
     {
         foreach (int length in new[] { 1, 15, 20, 64, 65, 200 })
         {
-            AlgorithmCases.Create(Pair("cbc(aes)", 16, new AlgorithmSpec(AlgorithmKind.Authentication, name, new byte[length], 96)), false).Dispose();
+            using var transform = AlgorithmCases.Create(Pair("cbc(aes)", 16, new AlgorithmSpec(AlgorithmKind.Authentication, name, new byte[length], 96)), false);
+            Assert.Equal(12, transform.Geometry.IcvLength);
         }
     }
 

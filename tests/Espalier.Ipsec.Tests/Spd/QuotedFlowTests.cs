@@ -1,3 +1,4 @@
+using System.Net;
 using Espalier.Ipsec.Spd;
 using Espalier.Wire.Addresses;
 using Espalier.Wire.Packets;
@@ -42,9 +43,10 @@ public sealed class QuotedFlowTests
     }
 
     [Fact]
-    public void RandomQuotes_NeverThrow()
+    public void RandomQuotes_GiveTheirAddressesTheOtherWayRoundOrNothing()
     {
         var random = new Random(1);
+        int found = 0;
         for (int i = 0; i < 20_000; i++)
         {
             byte[] quote = new byte[random.Next(0, 400)];
@@ -54,9 +56,18 @@ public sealed class QuotedFlowTests
                 quote[0] = (byte)(random.Next(2) == 0 ? 0x45 : 0x60);
             }
 
-            Reverse(quote);
+            if (Reverse(quote) is { } flow)
+            {
+                var (source, destination) = quote[0] >> 4 == 4 ? (quote[12..16], quote[16..20]) : (quote[8..24], quote[24..40]);
+                Assert.Equal((Address(destination), Address(source)), (flow.Source, flow.Destination));
+                found++;
+            }
         }
+
+        Assert.InRange(found, 1, 19_999);
     }
+
+    private static InternetAddress Address(byte[] bytes) => InternetAddress.Parse(new IPAddress(bytes).ToString());
 
     private static FlowKey? Reverse(byte[] quote)
     {
