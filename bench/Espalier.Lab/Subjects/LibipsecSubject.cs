@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Text;
-using Espalier.Lab.Hosts;
 using Espalier.Lab.Net;
 
 namespace Espalier.Lab.Subjects;
@@ -41,7 +40,7 @@ internal sealed class LibipsecSubject() : Subject("libipsec", "")
 
         foreach (var host in bed.Hosts)
         {
-            await WaitForViciAsync(host, cancellation).ConfigureAwait(false);
+            await WaitForStartAsync(host, "charon", () => Task.FromResult(File.Exists(host.File("vici"))), cancellation).ConfigureAwait(false);
             await SwanctlAsync(host, cancellation, "--load-all").ConfigureAwait(false);
         }
 
@@ -64,19 +63,6 @@ internal sealed class LibipsecSubject() : Subject("libipsec", "")
             ["timeout", "5", "env", $"SWANCTL_DIR={bed.Moon.File("swanctl")}", .. bed.Moon.Command("swanctl", "--initiate", "--child", "probe", "--timeout", "4", "--uri", $"unix://{bed.Moon.File("vici")}")],
             cancellation).ConfigureAwait(false);
         return rekey.ExitCode == 0;
-    }
-
-    private async Task WaitForViciAsync(NetHost host, CancellationToken cancellation)
-    {
-        for (int attempt = 0; !File.Exists(host.File("vici")); attempt++)
-        {
-            if (attempt > 200)
-            {
-                throw new LabException($"charon did not start: {LastLines(host)}");
-            }
-
-            await Task.Delay(50, cancellation).ConfigureAwait(false);
-        }
     }
 
     private static Task<string> SwanctlAsync(NetHost host, CancellationToken cancellation, params string[] arguments) => Shell.RunAsync(

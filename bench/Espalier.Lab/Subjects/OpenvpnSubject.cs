@@ -32,19 +32,13 @@ internal sealed class OpenvpnSubject() : Subject("openvpn", "")
 
         foreach (var (host, other) in ((NetHost, NetHost)[])[(bed.Moon, bed.Sun), (bed.Sun, bed.Moon)])
         {
-            while ((await Shell.TryAsync(["ip", "-n", host.Namespace, "link", "show", "up", "dev", "ovpn0"], cancellation).ConfigureAwait(false)).Output.Length == 0)
-            {
-                if (ProcessId(host) is null)
-                {
-                    throw new Hosts.LabException($"openvpn did not start: {LastLines(host)}");
-                }
-
-                await Task.Delay(50, cancellation).ConfigureAwait(false);
-            }
-
+            await WaitForStartAsync(host, "openvpn", () => IsUpAsync(host, cancellation), cancellation).ConfigureAwait(false);
             await RouteAsync(host, other, "ovpn0", cancellation).ConfigureAwait(false);
         }
     }
+
+    private static async Task<bool> IsUpAsync(NetHost host, CancellationToken cancellation) =>
+        (await Shell.TryAsync(["ip", "-n", host.Namespace, "link", "show", "up", "dev", "ovpn0"], cancellation).ConfigureAwait(false)).Output.Length > 0;
 
     private static string WriteCertificate(NetHost host)
     {

@@ -1,3 +1,5 @@
+using System.Diagnostics;
+using Espalier.Lab.Hosts;
 using Espalier.Lab.Net;
 
 namespace Espalier.Lab.Subjects;
@@ -8,6 +10,8 @@ namespace Espalier.Lab.Subjects;
 /// </summary>
 internal abstract class Subject(string name, string variant)
 {
+    private static readonly TimeSpan _startLimit = TimeSpan.FromSeconds(15);
+
     private readonly Dictionary<NetHost, LabChild> _children = [];
 
     /// <summary>What it is: espalier, libipsec, …</summary>
@@ -85,6 +89,22 @@ internal abstract class Subject(string name, string variant)
         var child = host.Start(host.Name == "moon" ? options.MoonCage : null, environment, command);
         _children[host] = child;
         return child;
+    }
+
+    /// <summary>Waits until the daemon of a host is ready.</summary>
+    /// <exception cref="LabException">It has ended, or was not ready in time; the message holds its last lines.</exception>
+    protected async Task WaitForStartAsync(NetHost host, string program, Func<Task<bool>> isReady, CancellationToken cancellation)
+    {
+        var clock = Stopwatch.StartNew();
+        while (!await isReady().ConfigureAwait(false))
+        {
+            if (ProcessId(host) is null || clock.Elapsed > _startLimit)
+            {
+                throw new LabException($"{program} did not start: {LastLines(host)}");
+            }
+
+            await Task.Delay(50, cancellation).ConfigureAwait(false);
+        }
     }
 
     /// <summary>Routes the other host's inner networks into a device, for subjects that do not do it themselves.</summary>

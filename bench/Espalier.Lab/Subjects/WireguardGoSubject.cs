@@ -1,4 +1,3 @@
-using Espalier.Lab.Hosts;
 using Espalier.Lab.Net;
 
 namespace Espalier.Lab.Subjects;
@@ -47,16 +46,7 @@ internal sealed class WireguardGoSubject() : Subject("wireguard-go", "")
 
     private async Task ConfigureAsync(NetHost host, NetHost other, string peer, CancellationToken cancellation)
     {
-        for (int attempt = 0; !File.Exists(ControlSocket(host)); attempt++)
-        {
-            if (attempt > 100 || ProcessId(host) is null)
-            {
-                throw new LabException($"wireguard-go did not start: {LastLines(host)}");
-            }
-
-            await Task.Delay(50, cancellation).ConfigureAwait(false);
-        }
-
+        await WaitForStartAsync(host, "wireguard-go", () => Task.FromResult(File.Exists(ControlSocket(host))), cancellation).ConfigureAwait(false);
         await host.RunAsync(
             cancellation, "wg", "set", Device(host), "listen-port", $"{Port}", "private-key", host.File("key"), "peer", peer,
             "endpoint", $"{other.Outer}:{Port}", "allowed-ips", $"{other.InnerPrefix},{other.InnerPrefix6}").ConfigureAwait(false);
