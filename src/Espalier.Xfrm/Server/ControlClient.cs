@@ -114,13 +114,13 @@ internal sealed class ControlClient : IXfrmPeer, IDisposable
         {
             received.Descriptor?.Dispose();
             var datagram = buffer.AsSpan(0, Math.Min(received.Length, buffer.Length));
-            told = !_server.RefuseDatagram(this, Refusal, datagram);
+            told = !_server.Requests.RefuseDatagram(this, Refusal, datagram);
             CryptographicOperations.ZeroMemory(datagram);
         }
 
         if (!told)
         {
-            _server.RefuseDatagram(this, Refusal);
+            _server.Requests.RefuseDatagram(this, Refusal);
         }
     }
 
@@ -142,7 +142,7 @@ internal sealed class ControlClient : IXfrmPeer, IDisposable
         catch (Exception exception)
 #pragma warning restore CA1031
         {
-            _server.CutOff(this, exception);
+            _server.Clients.CutOff(this, exception);
         }
     };
 
@@ -159,15 +159,15 @@ internal sealed class ControlClient : IXfrmPeer, IDisposable
 
         if (found.Readable && Refusal.Failed)
         {
-            _server.TurnAway(this);
+            _server.Clients.TurnAway(this);
         }
         else if (found.Readable && !ReceiveOnLease())
         {
-            _server.Drop(this);
+            _server.Clients.Drop(this);
         }
         else if ((!found.Readable && (found.HangUp || found.Error || found.Invalid)) || IsUnread)
         {
-            _server.Drop(this);
+            _server.Clients.Drop(this);
         }
         else
         {
@@ -190,7 +190,7 @@ internal sealed class ControlClient : IXfrmPeer, IDisposable
 
         if (_attached!.Broken || IsUnread || found.HangUp || found.Error || found.Invalid)
         {
-            _server.Drop(this);
+            _server.Clients.Drop(this);
         }
         else
         {
@@ -214,12 +214,12 @@ internal sealed class ControlClient : IXfrmPeer, IDisposable
             if (received.Truncated || received.TooManyDescriptors)
             {
                 _server.Counters.Malformed++;
-                return _server.RefuseDatagram(this, received.Truncated
+                return _server.Requests.RefuseDatagram(this, received.Truncated
                     ? new XfrmError(LinuxError.MessageTooLong, "The message is longer than the data plane reads")
                     : XfrmError.Invalid("A message carries one descriptor at most, and the data plane must have one free"));
             }
 
-            _server.HandleOnLease(this, buffer.AsSpan(0, received.Length), ref descriptor);
+            _server.Requests.HandleOnLease(this, buffer.AsSpan(0, received.Length), ref descriptor);
             return true;
         }
         finally
@@ -239,12 +239,12 @@ internal sealed class ControlClient : IXfrmPeer, IDisposable
             case UnixReceiveOutcome.Message:
                 var request = buffer.AsSpan(0, Math.Min(received.Length, buffer.Length));
                 uint sequence = request.Length >= NetlinkHeader.Size ? MemoryMarshal.Read<NetlinkHeader>(request).Sequence : 0;
-                _server.SendDone(this, sequence, _server.HandleOnAttached(this, request, received.Truncated));
+                _server.Requests.SendDone(this, sequence, _server.Requests.HandleOnAttached(this, request, received.Truncated));
                 break;
             case UnixReceiveOutcome.Nothing:
                 break;
             default:
-                _server.Drop(this);
+                _server.Clients.Drop(this);
                 break;
         }
     }
@@ -265,7 +265,7 @@ internal sealed class ControlClient : IXfrmPeer, IDisposable
     {
         while (_dump is not null && Answers.IsIdle && !Answers.Broken && parts-- > 0)
         {
-            _server.WritePart(_dump, this);
+            _server.Requests.WritePart(_dump, this);
             if (_dump.Finished)
             {
                 _dump = null;

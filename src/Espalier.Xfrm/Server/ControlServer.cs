@@ -1,11 +1,9 @@
 using System.Security.Cryptography;
 using Espalier.Io;
-using Espalier.Io.Processes;
 using Espalier.Io.UnixSockets;
 using Espalier.Ipsec;
 using Espalier.Xfrm.Handlers;
 using Espalier.Xfrm.Messages;
-using Espalier.Xfrm.Messages.Structs;
 using Microsoft.Extensions.Logging;
 
 namespace Espalier.Xfrm.Server;
@@ -14,30 +12,18 @@ namespace Espalier.Xfrm.Server;
 /// The control socket: XFRM netlink for programs behind the preload library and for <see cref="Client.XfrmClient"/>, the events of the workers, and limits of
 /// time, all on one thread (<see cref="Loop"/>). Clients, what waits for each of them, and requests are bounded.
 /// </summary>
-public sealed partial class ControlServer : IXfrmListeners, IDisposable
+public sealed class ControlServer : IXfrmListeners, IDisposable
 {
-    private const int MaximumRequest = 64 * 1024;
-    private const int MaximumRefusedClients = 32;
-    private const int RefusedMilliseconds = 5000;
-    private const int AcceptAtATime = 16;
+    /// <summary>Bytes of the longest request.</summary>
+    internal const int MaximumRequest = 64 * 1024;
+
     private const int LongestSleepMilliseconds = 60_000;
-    private const int RetryMilliseconds = 1000;
 
     private readonly IpsecDatabase _database;
     private readonly ILogger _logger;
     private readonly XfrmService _service;
-    private readonly PeerPolicy _policy;
-    private readonly List<ControlClient> _clients = [];
     private readonly EncapsulationRegistry _encapsulation = new();
-    private readonly NetlinkWriter _writer = new(2 * XfrmContext.MaximumDatagram);
-
-    // DONE of a request of the greatest length, made of the shortest messages.
-    private readonly NetlinkWriter _done = new(NetlinkHeader.Size + sizeof(uint) + MaximumRequest / NetlinkHeader.Size * sizeof(uint));
-    private readonly RefusalLog _refusals;
-    private readonly RefusalLog _refusedClients;
-    private ControlListener? _listener;
-    private ControlLoop.Registration? _listening;
-    private long _acceptAgain = long.MaxValue;
+    private readonly ConnectionMessages _connectionMessages;
     private bool _disposed;
 
     /// <summary>Creates a server that does not listen yet.</summary>
@@ -48,10 +34,11 @@ public sealed partial class ControlServer : IXfrmListeners, IDisposable
         _database = database;
         _logger = logger;
         Options = options;
-        _policy = new PeerPolicy(options, UserDirectory.EffectiveUser);
-        _refusals = new RefusalLog(reason => Log.RequestRefused(logger, reason), database.Clock);
-        _refusedClients = new RefusalLog(reason => Log.ClientRefused(logger, reason), database.Clock);
-        _service = new XfrmService(database, this, options.Xfrm) { Unsupported = _refusals.Say, Failed = exception => Log.RequestFailed(logger, exception) };
+        var refusals = new RefusalLog(reason => ControlLog.RequestRefused(logger, reason), database.Clock);
+        _service = new XfrmService(database, this, options.Xfrm) { Unsupported = refusals.Say, Failed = exception => ControlLog.RequestFailed(logger, exception) };
+        _connectionMessages = new ConnectionMessages(options, _encapsulation, logger);
+        Requests = new ControlRequests(database, _service, _connectionMessages, Counters, logger);
+        Clients = new ClientTable(this, _encapsulation, database.Clock, logger);
         database.Events.Signal = Loop.Wake;
         Loop.AfterRound = AfterRound;
     }
@@ -63,7 +50,11 @@ public sealed partial class ControlServer : IXfrmListeners, IDisposable
     public ControlCounters Counters { get; } = new();
 
     /// <summary>Makes the document that STAT answers, UTF-8 JSON. On the control thread.</summary>
-    public Func<byte[]>? Statistics { get; set; }
+    public Func<byte[]>? Statistics
+    {
+        get => _connectionMessages.Statistics;
+        set => _connectionMessages.Statistics = value;
+    }
 
     /// <summary>Told of path MTUs that were learnt from ICMP. On the control thread, workers frozen.</summary>
     public Action<IpsecEvent>? PathMtuLearnt
@@ -91,20 +82,25 @@ public sealed partial class ControlServer : IXfrmListeners, IDisposable
 
     internal ControlServerOptions Options { get; }
 
+    /// <summary>Who is served.</summary>
+    internal ClientTable Clients { get; }
+
+    /// <summary>What they ask.</summary>
+    internal ControlRequests Requests { get; }
+
     internal byte[] ReceiveBuffer { get; } = GC.AllocateArray<byte>(MaximumRequest, pinned: true);
 
     internal XfrmService Service => _service;
 
     /// <summary>Bytes that wait for clients. Control thread.</summary>
-    internal long WaitingBytes => _clients.Sum(client => (long)client.WaitingBytes);
+    internal long WaitingBytes => Clients.All.Sum(client => (long)client.WaitingBytes);
 
     /// <summary>Binds the socket, and starts the control thread, on which <paramref name="entered"/> runs first.</summary>
     /// <exception cref="DeviceException">The socket is in use or cannot be made; one line says what to do.</exception>
     public void Start(Action? entered = null)
     {
-        _listener = ControlListener.Bind(Options.Path);
-        _listening = Loop.Register(_listener.PollDescriptor, _ => Accept());
-        Log.Listening(_logger, Options.Path);
+        Clients.Listen(ControlListener.Bind(Options.Path));
+        ControlLog.Listening(_logger, Options.Path);
         Loop.Start(entered);
     }
 
@@ -112,17 +108,7 @@ public sealed partial class ControlServer : IXfrmListeners, IDisposable
     public void Stop()
     {
         Loop.Stop();
-        _listening?.Dispose();
-        _listening = null;
-        _listener?.Dispose();
-        _listener = null;
-        foreach (var client in _clients)
-        {
-            client.Dispose();
-        }
-
-        _clients.Clear();
-        Counters.Clients = 0;
+        Clients.Close();
     }
 
     /// <summary>Stops.</summary>
@@ -141,7 +127,7 @@ public sealed partial class ControlServer : IXfrmListeners, IDisposable
 
     bool IXfrmListeners.Has(XfrmGroup group)
     {
-        foreach (var client in _clients)
+        foreach (var client in Clients.All)
         {
             if ((client.Groups & Bit(group)) != 0)
             {
@@ -154,14 +140,14 @@ public sealed partial class ControlServer : IXfrmListeners, IDisposable
 
     void IXfrmListeners.Publish(XfrmGroup group, ReadOnlySpan<byte> datagram)
     {
-        foreach (var client in _clients)
+        foreach (var client in Clients.All)
         {
             if ((client.Groups & Bit(group)) != 0 && !client.Notify(datagram))
             {
                 Counters.NotificationsLost++;
                 if (client.Lost == 1)
                 {
-                    Log.ClientDoesNotRead(_logger, Options.MaximumQueuedBytes);
+                    ControlLog.ClientDoesNotRead(_logger, Options.MaximumQueuedBytes);
                 }
             }
         }
@@ -174,7 +160,7 @@ public sealed partial class ControlServer : IXfrmListeners, IDisposable
         bool more = _service.Events.Drain();
         _service.Events.RunDue();
         int untilReplay = _service.Events.NotifyReplay();
-        DropDead();
+        Clients.DropDead();
         Counters.Requests = _service.Requests;
         Counters.Errors = _service.Failures;
         Counters.Acquires = _service.Events.Acquires;
@@ -187,8 +173,7 @@ public sealed partial class ControlServer : IXfrmListeners, IDisposable
 
     private int MillisecondsToNextDue()
     {
-        long wait = _acceptAgain != long.MaxValue ? RetryMilliseconds
-            : _clients.Exists(client => client.Refusal.Failed) ? RefusedMilliseconds : int.MaxValue;
+        long wait = Clients.Patience;
         if (_service.Events.NextDue is { } due)
         {
             long now = _database.Clock.GetUtcNow().ToUnixTimeMilliseconds();

@@ -11,7 +11,7 @@ public sealed class RefusalLogTests
     {
         using var server = new ServerHarness();
         var clock = new ManualClock();
-        var refusals = new RefusalLog(reason => Log.RequestRefused(server, reason), clock);
+        var refusals = new RefusalLog(reason => ControlLog.RequestRefused(server, reason), clock);
 
         for (int i = 0; i < 10; i++)
         {
@@ -36,7 +36,7 @@ public sealed class RefusalLogTests
     {
         using var server = new ServerHarness();
         var clock = new ManualClock();
-        var refusals = new RefusalLog(reason => Log.RequestRefused(server, reason), clock);
+        var refusals = new RefusalLog(reason => ControlLog.RequestRefused(server, reason), clock);
 
         for (int i = 0; i < 1000; i++)
         {

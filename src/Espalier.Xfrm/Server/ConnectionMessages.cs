@@ -2,15 +2,48 @@ using System.Runtime.InteropServices;
 using Espalier.Io;
 using Espalier.Io.Interop;
 using Espalier.Io.UnixSockets;
+using Espalier.Xfrm.Handlers;
 using Espalier.Xfrm.Messages;
 using Espalier.Xfrm.Messages.Structs;
+using Microsoft.Extensions.Logging;
 
 namespace Espalier.Xfrm.Server;
 
-/// <content>The messages of the control connection itself: ATTACH, GROUPS, STAT, ENCAP.</content>
-public sealed partial class ControlServer
+/// <summary>The messages of the control connection itself: ATTACH, GROUPS, STAT, ENCAP. Control thread only.</summary>
+internal sealed class ConnectionMessages(ControlServerOptions options, EncapsulationRegistry encapsulation, ILogger logger)
 {
-    private void HandlePrivate(ControlClient client, ReadOnlySpan<byte> message, in NetlinkHeader header, ref SafeDescriptor? descriptor)
+    private readonly NetlinkWriter _writer = new(2 * XfrmContext.MaximumDatagram);
+
+    /// <summary>Makes the document that STAT answers, UTF-8 JSON; null: there is none.</summary>
+    internal Func<byte[]>? Statistics { get; set; }
+
+    /// <summary>Handles one message. ATTACH takes over <paramref name="descriptor"/> and sets it to null.</summary>
+    internal void Handle(ControlClient client, ReadOnlySpan<byte> message, in NetlinkHeader header, ref SafeDescriptor? descriptor)
+    {
+        try
+        {
+            Dispatch(client, message, header, ref descriptor);
+        }
+#pragma warning disable CA1031 // A bug of ours in one message must not end the data plane: statistics that cannot be had, say. It is logged, and the client is told.
+        catch (Exception exception)
+#pragma warning restore CA1031
+        {
+            _writer.Clear();
+            ControlLog.RequestFailed(logger, exception);
+            Answer(client, message, header, XfrmService.Failure);
+        }
+    }
+
+    /// <summary>Answers a message on the connection itself.</summary>
+    internal void Answer(ControlClient client, ReadOnlySpan<byte> message, in NetlinkHeader header, XfrmError error)
+    {
+        // Always capped: the answer fits the small buffer in which the preload library waits for it.
+        NetlinkAnswers.Error(_writer, message, header, header.PortId, error, room: 0);
+        client.SendOnLease(_writer.Written);
+        _writer.Clear();
+    }
+
+    private void Dispatch(ControlClient client, ReadOnlySpan<byte> message, in NetlinkHeader header, ref SafeDescriptor? descriptor)
     {
         var payload = message[NetlinkHeader.Size..];
         switch (header.Type)
@@ -85,10 +118,10 @@ public sealed partial class ControlServer
     private void Encapsulate(ControlClient client, ReadOnlySpan<byte> message, in NetlinkHeader header)
     {
         var request = MemoryMarshal.Read<EncapsulationRequest>(message[NetlinkHeader.Size..]);
-        var error = _encapsulation.Handle(client, request);
+        var error = encapsulation.Handle(client, request);
         if (error.Failed && request.Operation == EncapsulationOperation.Open)
         {
-            Log.EncapsulationRefused(_logger, XfrmConversions.Swap(request.Port), error.Text!);
+            ControlLog.EncapsulationRefused(logger, XfrmConversions.Swap(request.Port), error.Text!);
         }
 
         Answer(client, message, header, error);
@@ -113,7 +146,7 @@ public sealed partial class ControlServer
     // The answer tells the mark that routing exempts, for the sockets of IKE daemons (NLMSGERR_ATTR_COOKIE).
     private void AnswerAttach(ControlClient client, ReadOnlySpan<byte> message, in NetlinkHeader header, XfrmError error)
     {
-        if (error.Failed || Options.Mark == 0)
+        if (error.Failed || options.Mark == 0)
         {
             Answer(client, message, header, error);
             return;
@@ -122,16 +155,8 @@ public sealed partial class ControlServer
         _writer.Begin(Netlink.Error, Netlink.Capped | Netlink.AckAttributes, header.Sequence, header.PortId);
         _writer.Reserve<int>() = 0;
         _writer.Append(message[..NetlinkHeader.Size]);
-        MemoryMarshal.Write(_writer.ReserveAttribute(ControlMessage.CookieAttribute, sizeof(uint)), Options.Mark);
+        MemoryMarshal.Write(_writer.ReserveAttribute(ControlMessage.CookieAttribute, sizeof(uint)), options.Mark);
         _writer.End();
-        client.SendOnLease(_writer.Written);
-        _writer.Clear();
-    }
-
-    private void Answer(ControlClient client, ReadOnlySpan<byte> message, in NetlinkHeader header, XfrmError error)
-    {
-        // Always capped: the answer fits the small buffer in which the preload library waits for it.
-        NetlinkAnswers.Error(_writer, message, header, header.PortId, error, room: 0);
         client.SendOnLease(_writer.Written);
         _writer.Clear();
     }

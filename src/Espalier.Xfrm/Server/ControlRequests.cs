@@ -1,15 +1,25 @@
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using Espalier.Io.Interop;
+using Espalier.Ipsec;
 using Espalier.Xfrm.Handlers;
 using Espalier.Xfrm.Messages;
 using Espalier.Xfrm.Messages.Structs;
+using Microsoft.Extensions.Logging;
 
 namespace Espalier.Xfrm.Server;
 
-/// <content>What clients ask: from a datagram to its answers. A bug of ours that a request meets is told to its client, and ends neither the control thread nor others.</content>
-public sealed partial class ControlServer
+/// <summary>
+/// What clients ask: from a datagram to its answers. A bug of ours that a request meets is told to its client, and ends neither the control thread nor others.
+/// Control thread only.
+/// </summary>
+internal sealed class ControlRequests(IpsecDatabase database, XfrmService service, ConnectionMessages connection, ControlCounters counters, ILogger logger)
 {
+    private readonly NetlinkWriter _part = new(2 * XfrmContext.MaximumDatagram);
+
+    // DONE of a request of the greatest length, made of the shortest messages.
+    private readonly NetlinkWriter _done = new(NetlinkHeader.Size + sizeof(uint) + ControlServer.MaximumRequest / NetlinkHeader.Size * sizeof(uint));
+
     /// <summary>Handles a datagram on a client's connection.</summary>
     internal void HandleOnLease(ControlClient client, Span<byte> datagram, ref SafeDescriptor? descriptor)
     {
@@ -20,19 +30,19 @@ public sealed partial class ControlServer
             {
                 if (reader.Header.Type >= ControlMessage.First)
                 {
-                    HandlePrivateContained(client, reader.Message, reader.Header, ref descriptor);
+                    connection.Handle(client, reader.Message, reader.Header, ref descriptor);
                 }
                 else if (client.IsAttached)
                 {
-                    Answer(client, reader.Message, reader.Header, XfrmError.Invalid("This client is attached: XFRM requests go to the attached socket"));
+                    connection.Answer(client, reader.Message, reader.Header, XfrmError.Invalid("This client is attached: XFRM requests go to the attached socket"));
                 }
                 else
                 {
-                    _service.Handle(reader.Message, client);
+                    service.Handle(reader.Message, client);
                 }
             }
 
-            Counters.Malformed += reader.Malformed ? 1 : 0;
+            counters.Malformed += reader.Malformed ? 1 : 0;
         }
         finally
         {
@@ -47,11 +57,11 @@ public sealed partial class ControlServer
         {
             if (truncated)
             {
-                Counters.Malformed++;
+                counters.Malformed++;
                 return LinuxError.MessageTooLong;
             }
 
-            _service.Handle(datagram, client);
+            service.Handle(datagram, client);
             return 0;
         }
         finally
@@ -65,7 +75,7 @@ public sealed partial class ControlServer
     {
         _done.Begin(ControlMessage.Done, 0, sequence, 0);
         _done.Reserve<uint>() = (uint)errno;
-        _done.Append(MemoryMarshal.AsBytes(errno == 0 ? _service.Outcomes : []));
+        _done.Append(MemoryMarshal.AsBytes(errno == 0 ? service.Outcomes : []));
         _done.End();
         client.SendOnLease(_done.Written);
         _done.Clear();
@@ -76,22 +86,22 @@ public sealed partial class ControlServer
     {
         try
         {
-            using (_database.Freeze())
+            using (database.Freeze())
             {
-                answer.WritePart(_writer);
+                answer.WritePart(_part);
             }
         }
 #pragma warning disable CA1031 // A bug of ours in one dump must not end the data plane; it is logged, and the client is told.
         catch (Exception exception)
 #pragma warning restore CA1031
         {
-            _writer.Clear();
-            Log.DumpFailed(_logger, exception);
-            answer.Finish(_writer, XfrmService.Failure);
+            _part.Clear();
+            ControlLog.DumpFailed(logger, exception);
+            answer.Finish(_part, XfrmService.Failure);
         }
 
-        client.Reply(_writer.Written);
-        _writer.Clear();
+        client.Reply(_part.Written);
+        _part.Clear();
     }
 
     /// <summary>Answers a message that cannot be handled at all; false, for the client must go.</summary>
@@ -100,23 +110,7 @@ public sealed partial class ControlServer
         var header = datagram.Length >= NetlinkHeader.Size ? MemoryMarshal.Read<NetlinkHeader>(datagram) : default;
         Span<byte> quoted = stackalloc byte[NetlinkHeader.Size];
         MemoryMarshal.Write(quoted, header);
-        Answer(client, quoted, header, error);
+        connection.Answer(client, quoted, header, error);
         return false;
-    }
-
-    private void HandlePrivateContained(ControlClient client, ReadOnlySpan<byte> message, in NetlinkHeader header, ref SafeDescriptor? descriptor)
-    {
-        try
-        {
-            HandlePrivate(client, message, header, ref descriptor);
-        }
-#pragma warning disable CA1031 // As below: statistics that cannot be had, say.
-        catch (Exception exception)
-#pragma warning restore CA1031
-        {
-            _writer.Clear();
-            Log.RequestFailed(_logger, exception);
-            Answer(client, message, header, XfrmService.Failure);
-        }
     }
 }

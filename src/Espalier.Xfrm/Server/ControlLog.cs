@@ -3,7 +3,7 @@ using Microsoft.Extensions.Logging;
 namespace Espalier.Xfrm.Server;
 
 /// <summary>Log messages of the control server. Event ids are stable: 3000 to 3099. Keys never appear.</summary>
-internal static partial class Log
+internal static partial class ControlLog
 {
     [LoggerMessage(3000, LogLevel.Information, "XFRM programs may connect to {Path}")]
     public static partial void Listening(ILogger logger, string path);
