@@ -184,7 +184,6 @@ public sealed class SaHandlerTests
     }
 
     [Fact]
-    [Fact]
     public void NewSa_OutboundWithReplayWindowWhereDirectionsAreUnknown_IsAnSaWithoutDirection()
     {
         using var service = new ServiceHarness(options: new XfrmOptions { KnowsDirections = false });
@@ -198,6 +197,7 @@ public sealed class SaHandlerTests
         Assert.Equal("Replay window should be 0 for output SA", since610.ExpectError(window).Text);
     }
 
+    [Fact]
     public void Admission_Refusing_IsAnsweredWithItsReason()
     {
         using var service = new ServiceHarness();
