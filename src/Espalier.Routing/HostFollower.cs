@@ -52,8 +52,9 @@ internal sealed class HostFollower(RouteNetlink netlink, RouteMonitor monitor, L
     }
 
     /// <summary>True where changes have gathered: what depends on the host is to be brought up to date now.</summary>
-    internal bool TryTake()
+    internal bool TryTake(out RouteChanges changes)
     {
+        changes = _pending;
         if (UntilDue is not 0)
         {
             return false;

@@ -14,7 +14,13 @@ namespace Espalier.Routing;
 /// Owned by the control thread.
 /// </summary>
 internal sealed class PolicyFollower(
-    SecurityPolicyDatabase policies, IReadOnlyDictionary<IpVersion, CatchRules> rules, CatchRoutes routes, ClearGuard guard, HostFollower host, ILogger logger)
+    SecurityPolicyDatabase policies,
+    IReadOnlyDictionary<IpVersion, CatchRules> rules,
+    CatchRoutes routes,
+    ClearGuard guard,
+    HostFollower host,
+    byte protocol,
+    ILogger logger)
 {
     private readonly Dictionary<SecurityPolicy, GuardPolicy> _guarded = [];
     private readonly bool[] _defaultBlocks = new bool[3];
@@ -49,12 +55,22 @@ internal sealed class PolicyFollower(
         routes.Settle();
     }
 
-    /// <summary>Brings the routes up to date with the host's addresses and routes.</summary>
-    internal void FollowHost()
+    /// <summary>Brings the routes up to date with the host's addresses and routes, and puts back what others removed.</summary>
+    internal void FollowHost(RouteChanges changes)
     {
         routes.ChooseSources();
         routes.Settle();
-        routes.Reconcile([.. rules.Keys]);
+        int missingRoutes = routes.Reconcile([.. rules.Keys]);
+        if ((changes & RouteChanges.Own) == 0)
+        {
+            return;
+        }
+
+        int missingRules = PutBackRules();
+        if (missingRules + missingRoutes > 0)
+        {
+            RoutingLog.PutBack(logger, missingRules, missingRoutes, protocol);
+        }
     }
 
     /// <summary>Follows XFRM_MSG_SETDEFAULT: out policies that block all, and what the guard does with packets that no policy covers.</summary>
@@ -157,6 +173,19 @@ internal sealed class PolicyFollower(
             Priority = uint.MaxValue,
             Action = PolicyAction.Block,
         };
+    }
+
+    private int PutBackRules()
+    {
+        int missing = 0;
+        foreach (var version in rules.Values)
+        {
+            var (count, refused) = version.Reconcile();
+            missing += count;
+            Report(refused);
+        }
+
+        return missing;
     }
 
     private void Report(IReadOnlyList<NetlinkError> errors)

@@ -21,6 +21,7 @@ namespace Espalier.Routing;
 /// SPD in, fwd, out ──▶ guard: packets in clear are dropped                                PolicyFollower
 /// SAD ──▶ MTU of the TUN, path MTU of each SA; ports that the guard exempts               AssociationFollower
 /// rtnetlink ──▶ local addresses, sources of the routes, MTU of the paths                  HostFollower
+/// rtnetlink, nftables ──▶ what others removed of rules, routes and guard is put back      PolicyFollower
 /// </code>
 /// Owned by the control thread: every member but <see cref="LocalAddresses"/> and <see cref="Guard"/> belongs to it. The thread must be in the network
 /// namespace of the TUN. What policies and SAs ask for is written when they are added; what goes, and what can wait, in <see cref="Process"/>, which
@@ -44,6 +45,7 @@ public sealed class RoutingController : IDisposable
     private AssociationFollower? _associations;
     private CatchRoutes? _routes;
     private ClearGuard? _guard;
+    private NftablesMonitor? _nftables;
     private OwnTables? _tables;
     private SourceValidation? _sourceValidation;
     private bool _started;
@@ -61,7 +63,7 @@ public sealed class RoutingController : IDisposable
         _options = options;
         _logger = logger;
         _netlink = new RouteNetlink();
-        _monitor = new RouteMonitor(options.Protocol);
+        _monitor = new RouteMonitor(options.Protocol, RouteChanges.All, _netlink.PortId);
         _sources = new SourceAddresses(_netlink, options.Mark);
         _host = new HostFollower(_netlink, _monitor, LocalAddresses, _sources);
         _paths = new TunnelPaths(database, _netlink, options.Mark, logger);
@@ -70,8 +72,10 @@ public sealed class RoutingController : IDisposable
     /// <summary>What this host delivers to itself. Workers ask it.</summary>
     public LocalAddresses LocalAddresses { get; } = new();
 
-    /// <summary>Descriptor to poll for reading: the host's links, addresses or routes changed. <see cref="Process"/> reads it.</summary>
-    public int PollDescriptor => _monitor.PollDescriptor;
+    /// <summary>
+    /// Descriptors to poll for reading once <see cref="Start"/> has returned: the host's links, addresses or routes changed, or nftables. <see cref="Process"/> reads them.
+    /// </summary>
+    public IReadOnlyList<int> PollDescriptors => _nftables is { } nftables ? [_monitor.PollDescriptor, nftables.PollDescriptor] : [_monitor.PollDescriptor];
 
     /// <summary>Which protections by nftables are on, and why the others are off. Any thread.</summary>
     public GuardStatus Guard => _guard?.Status ?? GuardStatus.NotStarted;
@@ -124,6 +128,11 @@ public sealed class RoutingController : IDisposable
 
         try
         {
+            if (_nftables?.Drain() == true)
+            {
+                _guard!.Verify();
+            }
+
             _host.Read();
             _policies!.FollowDefaults();
             FollowHost();
@@ -203,6 +212,7 @@ public sealed class RoutingController : IDisposable
         }
 
         _monitor.Dispose();
+        _nftables?.Dispose();
         _netlink.Dispose();
     }
 
@@ -259,9 +269,10 @@ public sealed class RoutingController : IDisposable
     private void TakeOverDatabase(Dictionary<IpVersion, CatchRules> rules, CatchRoutes routes, GuardReport report)
     {
         _guard = new ClearGuard(_options, report.Tell);
+        _nftables = _guard.HasProgram ? NftablesMonitor.TryOpen() : null;
         var ports = new ExemptPorts(_options, _guard);
         ports.Publish();
-        _policies = new PolicyFollower(_database.Spd, rules, routes, _guard, _host, _logger);
+        _policies = new PolicyFollower(_database.Spd, rules, routes, _guard, _host, _options.Protocol, _logger);
         _associations = new AssociationFollower(_database.Sad, _versions, LocalAddresses, ports, _paths, _host, _logger);
         using (_database.Freeze())
         {
@@ -279,9 +290,9 @@ public sealed class RoutingController : IDisposable
     /// <summary>Brings routes and MTUs up to date with the host, once its changes have had time to gather.</summary>
     private void FollowHost()
     {
-        if (_host.TryTake())
+        if (_host.TryTake(out var changes))
         {
-            _policies!.FollowHost();
+            _policies!.FollowHost(changes);
             using (_database.Freeze())
             {
                 _associations!.FollowHost();

@@ -30,10 +30,24 @@ internal sealed unsafe class NetlinkSocket : IDisposable
             throw new IOException($"Cannot open a netlink socket: {Errno.Text(Errno.Last)}");
         }
 
+        var address = new sockaddr_nl { nl_family = Socket.AF_NETLINK };
+        uint length = (uint)sizeof(sockaddr_nl);
+        if (Libc.bind(_descriptor, &address, length) != 0 || Libc.getsockname(_descriptor, &address, &length) != 0)
+        {
+            int errno = Errno.Last;
+            _descriptor.Dispose();
+            throw new IOException($"Cannot bind a netlink socket: {Errno.Text(errno)}");
+        }
+
+        PortId = address.nl_pid;
+
         // Older kernels lack these: the answers are then longer, and without words.
         Enable(Nl.NETLINK_EXT_ACK);
         Enable(Nl.NETLINK_CAP_ACK);
     }
+
+    /// <summary>Its address, which the kernel gave it.</summary>
+    internal uint PortId { get; }
 
     /// <summary>Sends the messages and gathers what the kernel refused; an empty list says that all were done.</summary>
     internal List<NetlinkError> Transact(NetlinkWriter messages, NetlinkMessageHandler? answers = null)

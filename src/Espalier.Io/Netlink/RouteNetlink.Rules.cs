@@ -75,10 +75,10 @@ public sealed partial class RouteNetlink
         writer.End();
     }
 
-    private static bool TryParseRule(in NetlinkMessage message, out RuleEntry rule)
+    internal static bool TryParseRule(in NetlinkMessage message, out RuleEntry rule)
     {
         rule = default;
-        if (message.Type != Rtnetlink.RTM_NEWRULE || message.Payload.Length < RuleHeaderLength)
+        if (message.Type is not (Rtnetlink.RTM_NEWRULE or Rtnetlink.RTM_DELRULE) || message.Payload.Length < RuleHeaderLength)
         {
             return false;
         }

@@ -12,6 +12,9 @@ public sealed partial class RouteNetlink : IDisposable
     private readonly NetlinkSocket _socket = new(Nl.NETLINK_ROUTE);
     private readonly NetlinkWriter _writer = new(4096);
 
+    /// <summary>By which the kernel says in notifications that this object asked for a change.</summary>
+    public uint PortId => _socket.PortId;
+
     /// <inheritdoc/>
     public void Dispose() => _socket.Dispose();
 

@@ -34,6 +34,7 @@ internal sealed class ClearGuard : IDisposable
 
     // The guard thread's own.
     private HashSet<ushort> _ports = [];
+    private bool _suspect;
     private bool _whole;
     private bool _wasWhole;
     private bool _portsChanged = true;
@@ -87,6 +88,12 @@ internal sealed class ClearGuard : IDisposable
         _portsChanged |= !_ports.SetEquals(ports);
         _ports = ports;
     });
+
+    /// <summary>True where there is an nft to run.</summary>
+    internal bool HasProgram => _thread is not null;
+
+    /// <summary>Looks whether the tables are still there, and makes them again where somebody removed them.</summary>
+    internal void Verify() => Post(() => _suspect = true);
 
     /// <summary>Waits until everything handed over so far is written, or was refused; false after the timeout.</summary>
     internal bool Flush(TimeSpan timeout)
@@ -230,6 +237,16 @@ internal sealed class ClearGuard : IDisposable
     /// </summary>
     private void Write()
     {
+        if (_suspect)
+        {
+            _suspect = false;
+            if (_whole && AreTablesGone())
+            {
+                _whole = false;
+                Publish(GuardStatus.AllOff("another program removed the nftables table"));
+            }
+        }
+
         if (_whole && TryWrite(create: false) is null)
         {
             return;
@@ -251,6 +268,9 @@ internal sealed class ClearGuard : IDisposable
             Publish(_status with { Arrival = Try(_script.CreateMark()) });
         }
     }
+
+    private bool AreTablesGone() =>
+        _nft!.ReadCounters() is null || (_status.Neighbors.IsActive && _nft.Run(_script.List(arp: true)) is not null);
 
     private string? TryWrite(bool create)
     {

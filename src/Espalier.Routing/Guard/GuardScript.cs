@@ -201,6 +201,9 @@ internal sealed class GuardScript(RoutingOptions options)
         return $"add table {table}\ndelete table {table}\n";
     }
 
+    /// <summary>Lists a table; refused where it is not there.</summary>
+    internal string List(bool arp) => $"list table {(arp ? ArpTable : Table)}\n";
+
     /// <summary>Reads <c>nft list counters table …</c>: the packets of each counter by name.</summary>
     internal static Dictionary<string, long> ParseCounters(string output)
     {

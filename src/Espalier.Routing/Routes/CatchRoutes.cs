@@ -108,9 +108,9 @@ internal sealed class CatchRoutes(RouteNetlink netlink, SourceAddresses sources,
 
     /// <summary>
     /// Compares the tables with what they should hold and mends them: the kernel removes IPv4 routes whose source address goes, and all routes of a
-    /// device that goes down, without a word.
+    /// device that goes down, without a word; and others may remove some. Returns how many were missing.
     /// </summary>
-    internal void Reconcile(IReadOnlyList<IpVersion> versions)
+    internal int Reconcile(IReadOnlyList<IpVersion> versions)
     {
         HashSet<RouteEntry> there = [];
         foreach (var version in versions)
@@ -125,7 +125,9 @@ internal sealed class CatchRoutes(RouteNetlink netlink, SourceAddresses sources,
         }
 
         var wanted = _entries.Values.SelectMany(entry => RoutesOf(entry.Prefix, entry.Applied)).Append(Relay);
-        Write([.. wanted.Where(route => !there.Contains(Comparable(route))).Select(static route => new RouteChange(RouteOperation.Replace, route))]);
+        List<RouteChange> missing = [.. wanted.Where(route => !there.Contains(Comparable(route))).Select(static route => new RouteChange(RouteOperation.Replace, route))];
+        Write(missing);
+        return missing.Count;
     }
 
     /// <summary>Removes all routes of Espalier's protocol from its tables, also those that a crash left.</summary>

@@ -10,11 +10,14 @@ internal sealed class CatchRules
     private readonly RouteNetlink _netlink;
     private readonly RulePlan _plan;
     private readonly SourceCover _cover;
+    private readonly IpVersion _version;
+    private IReadOnlyList<RuleEntry> _permanent = [];
     private IReadOnlyList<RuleEntry> _forSources = [];
 
     internal CatchRules(RouteNetlink netlink, IpVersion version, RoutingOptions options)
     {
         _netlink = netlink;
+        _version = version;
         _plan = new RulePlan(version, options);
         _cover = new SourceCover(version);
     }
@@ -23,10 +26,10 @@ internal sealed class CatchRules
     /// <exception cref="NetlinkException">The kernel refused one.</exception>
     internal void Install(bool validationWasOff)
     {
-        var rules = _plan.Permanent(validationWasOff);
-        foreach (var error in _netlink.AddRules(rules))
+        _permanent = _plan.Permanent(validationWasOff);
+        foreach (var error in _netlink.AddRules(_permanent))
         {
-            throw new NetlinkException($"add the routing rule with priority {rules[error.Index].Priority}", error.ErrorNumber, error.KernelText);
+            throw new NetlinkException($"add the routing rule with priority {_permanent[error.Index].Priority}", error.ErrorNumber, error.KernelText);
         }
     }
 
@@ -38,6 +41,13 @@ internal sealed class CatchRules
 
     /// <summary>Narrows the rules after policies went. Returns what the kernel refused.</summary>
     internal IReadOnlyList<NetlinkError> Settle() => _cover.IsStale && _cover.Recompute() ? Apply() : [];
+
+    /// <summary>Puts back what another removed. Returns how many rules were missing, and what the kernel refused.</summary>
+    internal (int Missing, IReadOnlyList<NetlinkError> Refused) Reconcile()
+    {
+        var missing = _permanent.Concat(_forSources).Except(_netlink.GetRules(_version)).ToList();
+        return (missing.Count, _netlink.AddRules(missing));
+    }
 
     /// <summary>Removes the rules of Espalier's tables, also those that a crash left. Returns how many there were.</summary>
     internal static int Clear(RouteNetlink netlink, RoutingOptions options, IpVersion version)

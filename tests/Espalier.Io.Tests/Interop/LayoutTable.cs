@@ -16,13 +16,14 @@ internal static class LayoutTable
         "sys/types.h", "sys/socket.h", "netinet/in.h", "netinet/icmp6.h", "linux/udp.h", "sys/un.h", "sys/uio.h", "sys/stat.h", "sys/resource.h", "sys/prctl.h",
         "sys/eventfd.h", "sys/ioctl.h", "net/if.h", "poll.h", "fcntl.h", "sched.h", "errno.h", "grp.h", "pwd.h", "linux/errqueue.h", "linux/if_tun.h", "linux/virtio_net.h",
         "linux/filter.h", "linux/sock_diag.h", "linux/netlink.h", "linux/rtnetlink.h", "linux/fib_rules.h", "linux/icmp.h", "linux/if_addr.h",
-        "linux/if_link.h", "linux/if_packet.h", "linux/if_ether.h", "linux/veth.h", "sys/mman.h", "sys/wait.h", "signal.h", "spawn.h",
+        "linux/if_link.h", "linux/netfilter/nfnetlink.h", "linux/netfilter/nf_tables.h", "linux/if_packet.h", "linux/if_ether.h", "linux/veth.h", "sys/mman.h", "sys/wait.h", "signal.h", "spawn.h",
     ];
 
     /// <summary>Constants of ours that put several of C's together, and of kernels newer than the headers of some hosts (6.2).</summary>
     internal const string Prologue = """
         #define BPF_LD_B_ABS (BPF_LD | BPF_B | BPF_ABS)
         #define BPF_LD_H_ABS (BPF_LD | BPF_H | BPF_ABS)
+        #define BPF_LD_W_ABS (BPF_LD | BPF_W | BPF_ABS)
         #define BPF_JMP_JEQ_K (BPF_JMP | BPF_JEQ | BPF_K)
         #define BPF_RET_K (BPF_RET | BPF_K)
         #ifndef TUN_F_USO4

@@ -43,6 +43,35 @@ public sealed class RouteMonitorTests
         Assert.Equal(expected, monitor.Drain());
     });
 
+    [Theory]
+    [InlineData(false, Ignored, RouteChanges.None)]
+    [InlineData(true, Ignored, RouteChanges.Own)]
+    [InlineData(true, 4, RouteChanges.None)]
+    public void Drain_RulesRemoved_AreToldWhereAnotherRemovedOurs(bool another, byte protocol, RouteChanges expected) => InNamespace((monitor, netlink) =>
+    {
+        using var other = new RouteNetlink();
+        foreach (var version in (ReadOnlySpan<IpVersion>)[IpVersion.IPv4, IpVersion.IPv6])
+        {
+            var rule = new RuleEntry(version, 100) { Table = 4550, Protocol = protocol };
+            Assert.Empty(netlink.AddRules([rule]));
+            Assert.Empty((another ? other : netlink).DeleteRules([rule]));
+            Assert.Equal(expected, monitor.Drain());
+        }
+    });
+
+    [Fact]
+    public void Drain_IgnoredRoutesRemovedByAnother_AreTold() => InNamespace((monitor, netlink) =>
+    {
+        using var other = new RouteNetlink();
+        foreach (string prefix in (ReadOnlySpan<string>)["10.0.0.0/8", "fd00::/8"])
+        {
+            var route = new RouteEntry(AddressPrefix.Parse(prefix), 4550) { Protocol = Ignored, Type = RouteType.Unreachable, Metric = 5 };
+            Assert.Empty(netlink.ApplyRoutes([new(RouteOperation.Replace, route)]));
+            Assert.Empty(other.ApplyRoutes([new(RouteOperation.Delete, route)]));
+            Assert.Equal(RouteChanges.Own, monitor.Drain());
+        }
+    });
+
     [Fact]
     public void Drain_MoreThanTheQueueHolds_TellsThatEverythingChanged() => InNamespace((monitor, netlink) =>
     {
@@ -63,7 +92,7 @@ public sealed class RouteMonitorTests
         host.Run(() =>
         {
             using var netlink = new RouteNetlink();
-            using var monitor = new RouteMonitor(Ignored);
+            using var monitor = new RouteMonitor(Ignored, RouteChanges.All, netlink.PortId);
             test(monitor, netlink);
         });
     }

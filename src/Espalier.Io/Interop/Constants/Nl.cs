@@ -1,10 +1,16 @@
 namespace Espalier.Io.Interop;
 
-/// <summary>Constants of linux/netlink.h and of socket filters (linux/filter.h).</summary>
+/// <summary>Constants of linux/netlink.h, of nftables over it (linux/netfilter/nfnetlink.h, nf_tables.h) and of socket filters (linux/filter.h).</summary>
 internal static class Nl
 {
     // Protocols
     internal const int NETLINK_ROUTE = 0;
+    internal const int NETLINK_NETFILTER = 12;
+
+    // nftables: a type is the subsystem times 256 and the message
+    internal const int NFNLGRP_NFTABLES = 7;
+    internal const ushort NFNL_SUBSYS_NFTABLES = 10;
+    internal const ushort NFT_MSG_DELTABLE = 2;
 
     // Options
     internal const int SOL_NETLINK = 270;
@@ -37,6 +43,7 @@ internal static class Nl
     internal const int SO_ATTACH_FILTER = 26;
     internal const ushort BPF_LD_B_ABS = 0x30;
     internal const ushort BPF_LD_H_ABS = 0x28;
+    internal const ushort BPF_LD_W_ABS = 0x20;
     internal const ushort BPF_JMP_JEQ_K = 0x15;
     internal const ushort BPF_RET_K = 0x06;
 }

@@ -24,8 +24,10 @@ internal static class Rtnetlink
     internal const int RTNLGRP_LINK = 1;
     internal const int RTNLGRP_IPV4_IFADDR = 5;
     internal const int RTNLGRP_IPV4_ROUTE = 7;
+    internal const int RTNLGRP_IPV4_RULE = 8;
     internal const int RTNLGRP_IPV6_IFADDR = 9;
     internal const int RTNLGRP_IPV6_ROUTE = 11;
+    internal const int RTNLGRP_IPV6_RULE = 19;
 
     // Links
     internal const ushort IFLA_IFNAME = 3;

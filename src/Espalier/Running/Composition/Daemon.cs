@@ -136,7 +136,11 @@ internal sealed class Daemon : IDisposable
         _control.Loop.Every(InterfaceFollower.RetryPeriod, _interfaces.Retry);
         _control.Loop.Every(InterfaceFollower.RetryPeriod, _dataPlane.AgeAdmissions);
         _control.Loop.Every(LadderWatch.Period, ladder.Look);
-        _control.Loop.Register(_routing.PollDescriptor, static () => { });
+        foreach (int descriptor in _routing.PollDescriptors)
+        {
+            _control.Loop.Register(descriptor, static () => { });
+        }
+
         var trim = new HeapTrim(Entries, () => _routing.IsSettled, HeapTrim.Collect, TimeProvider.System);
         _database.Sad.Removed += _ => trim.Removed();
         _database.Spd.Removed += _ => trim.Removed();
