@@ -160,6 +160,26 @@ public sealed class ClientTests
     }
 
     [Fact]
+    public void Descriptors_NoneFree_IsSaidOnceAndTheClientIsServedLater()
+    {
+        Requirements.Need("prlimit");
+        using var host = NetworkNamespace.Create("solo");
+        using var daemon = EspalierProgram.Start(host);
+        daemon.Exec("ip xfrm state count").Expect();
+        int free = -1;
+        Assert.True(XfrmMonitor.WaitFor(() => free == (free = FirstFreeDescriptor(daemon)))); // what the start and the client had is closed
+        Shell.Run(string.Create(CultureInfo.InvariantCulture, $"prlimit --pid {daemon.Process.Id} --nofile={free}:")).Expect();
+        using var client = Exec(host, daemon, "ip xfrm state count");
+        Assert.True(XfrmMonitor.WaitFor(() => daemon.Log.Contains("cannot accept", StringComparison.Ordinal)), daemon.Log);
+        Thread.Sleep(2500); // more attempts, which are not told
+        Shell.Run(string.Create(CultureInfo.InvariantCulture, $"prlimit --pid {daemon.Process.Id} --nofile=1024:")).Expect();
+
+        Assert.Equal("SAD count 0", client.StandardOutput.ReadToEnd().Trim());
+        client.WaitForExit();
+        Assert.Contains("Too many open files", Assert.Single(daemon.Log.Split('\n'), line => line.Contains("cannot accept", StringComparison.Ordinal)), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Restart_UserNamedByOption_ComesBack()
     {
         Requirements.Need("setpriv");
@@ -178,6 +198,12 @@ public sealed class ClientTests
         using var groups = EspalierProgram.Start(host, "--allow-group", "daemon");
         host.Sh($"setpriv --reuid 65533 --regid 65533 --groups 1 {EspalierProgram.Path} exec --control {groups.Control} -- ip xfrm state").Expect();
         Assert.NotEqual(0, AsNobody(host, groups, "ip xfrm state").ExitCode);
+    }
+
+    private static int FirstFreeDescriptor(EspalierProgram daemon)
+    {
+        var used = Directory.GetFileSystemEntries($"/proc/{daemon.Process.Id}/fd").Select(entry => int.Parse(Path.GetFileName(entry), CultureInfo.InvariantCulture)).ToHashSet();
+        return Enumerable.Range(0, used.Count + 1).First(number => !used.Contains(number));
     }
 
     private static ShellResult AsNobody(NetworkNamespace host, EspalierProgram daemon, string command) =>

@@ -1,3 +1,4 @@
+using Espalier.Io.Interop;
 using Espalier.Io.Processes;
 using Espalier.Io.UnixSockets;
 using Espalier.Xfrm.Messages;
@@ -16,6 +17,7 @@ internal sealed class ClientTable(ControlServer server, EncapsulationRegistry en
     private readonly List<ControlClient> _clients = [];
     private readonly PeerPolicy _policy = new(server.Options, UserDirectory.EffectiveUser);
     private readonly RefusalLog _refused = new(reason => ControlLog.ClientRefused(logger, reason), clock);
+    private readonly RefusalLog _refusedAccepts = new(reason => ControlLog.AcceptFailed(logger, reason), clock);
     private ControlListener? _listener;
     private ControlLoop.Registration? _listening;
     private long _acceptAgain = long.MaxValue;
@@ -83,7 +85,7 @@ internal sealed class ClientTable(ControlServer server, EncapsulationRegistry en
         if (errno != 0)
         {
             // No descriptor is free, say: the connection still waits, and poll would say so at once.
-            ControlLog.AcceptFailed(logger, errno);
+            _refusedAccepts.Say(Errno.Text(errno));
             _listening!.Want(read: false, write: false);
             _acceptAgain = Environment.TickCount64 + RetryMilliseconds;
         }
@@ -109,10 +111,7 @@ internal sealed class ClientTable(ControlServer server, EncapsulationRegistry en
         server.Counters.Accepted++;
         var refusal = _policy.Check(connection);
         server.Counters.Refused += refusal.Failed ? 1 : 0;
-        if (refusal.Failed)
-        {
-        }
-        else if (_clients.Count(client => !client.Refusal.Failed) >= server.Options.MaximumClients)
+        if (!refusal.Failed && _clients.Count(client => !client.Refusal.Failed) >= server.Options.MaximumClients)
         {
             server.Counters.TooMany++;
             refusal = new XfrmError(LinuxError.Busy, $"This data plane serves {server.Options.MaximumClients} clients already, and no more: end some of them");

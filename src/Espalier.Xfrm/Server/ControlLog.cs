@@ -26,8 +26,8 @@ internal static partial class ControlLog
     [LoggerMessage(3010, LogLevel.Error, "A client of the control socket was cut off: serving it failed inside Espalier")]
     public static partial void ClientFailed(ILogger logger, Exception exception);
 
-    [LoggerMessage(3006, LogLevel.Warning, "The control socket cannot accept a connection now: errno {Errno}")]
-    public static partial void AcceptFailed(ILogger logger, int errno);
+    [LoggerMessage(3006, LogLevel.Warning, "The control socket cannot accept connections: {Reason}; those that wait are accepted as soon as it can")]
+    public static partial void AcceptFailed(ILogger logger, string reason);
 
     [LoggerMessage(3007, LogLevel.Warning, "ESP on UDP port {Port} is not taken over for an IKE daemon: {Reason}")]
     public static partial void EncapsulationRefused(ILogger logger, ushort port, string reason);
