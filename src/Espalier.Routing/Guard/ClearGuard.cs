@@ -153,8 +153,8 @@ internal sealed class ClearGuard : IDisposable
         }
 
         _thread.Join();
-        _nft!.Run(_script.Remove(arp: false));
-        _nft.Run(_script.Remove(arp: true));
+        _nft!.Run(_script.Remove(arp: false), Nft.RemoveTimeout);
+        _nft.Run(_script.Remove(arp: true), Nft.RemoveTimeout);
     }
 
     private void Post(Action change)

@@ -7,17 +7,27 @@ namespace Espalier.Routing.Guard;
 /// <summary>The program nft, run on the guard's table. Any thread.</summary>
 internal sealed class Nft(string program, string table)
 {
-    private static readonly TimeSpan Timeout = TimeSpan.FromSeconds(30);
+    /// <summary>How long a write may take: ten thousand policies on a busy machine.</summary>
+    internal static readonly TimeSpan WriteTimeout = TimeSpan.FromSeconds(30);
+
+    /// <summary>How long removing a table may take: whoever stops the daemon has patience for less than three writes.</summary>
+    internal static readonly TimeSpan RemoveTimeout = TimeSpan.FromSeconds(5);
+
+    // The control thread waits for it, and feeds the service manager's watchdog (10 s in our unit).
+    private static readonly TimeSpan ReadTimeout = TimeSpan.FromSeconds(3);
 
     /// <summary>The program's path; null where it is not installed.</summary>
     internal static string? Find() => ChildProgram.Find("nft");
 
     /// <summary>Runs a script, one transaction; null, or the first line of what nft complains about.</summary>
-    internal string? Run(string script)
+    internal string? Run(string script) => Run(script, WriteTimeout);
+
+    /// <summary>As above, for at most so long.</summary>
+    internal string? Run(string script, TimeSpan timeout)
     {
         try
         {
-            var result = ChildProgram.Run(program, ["-f", "-"], script, Timeout);
+            var result = ChildProgram.Run(program, ["-f", "-"], script, timeout);
             return result.Succeeded ? null : $"nft: {FirstLine(result)}";
         }
         catch (DeviceException failure)
@@ -26,12 +36,12 @@ internal sealed class Nft(string program, string table)
         }
     }
 
-    /// <summary>Reads the table's counters; null where they cannot be had: the table is gone, say.</summary>
+    /// <summary>Reads the table's counters; null where they cannot be had: the table is gone, say, or nft hangs.</summary>
     internal GuardCounters? ReadCounters()
     {
         try
         {
-            var result = ChildProgram.Run(program, ["list", "counters", "table", .. table.Split(' ')], "", Timeout);
+            var result = ChildProgram.Run(program, ["list", "counters", "table", .. table.Split(' ')], "", ReadTimeout);
             if (!result.Succeeded)
             {
                 return null;
