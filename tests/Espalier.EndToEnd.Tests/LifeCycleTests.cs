@@ -82,6 +82,24 @@ public sealed class LifeCycleTests
         Assert.False(File.Exists(control));
     }
 
+    // A limit of threads, as systemd's TasksMax= or a container's pids limit: with 3 and 4 the thread of the signals and the control thread cannot be started.
+    [Theory]
+    [InlineData(3)]
+    [InlineData(4)]
+    public void Run_NoThreadToBeHad_EndsWithOneLineAndLeavesNothing(int threads)
+    {
+        Requirements.Need("setpriv", "prlimit");
+        using var host = NetworkNamespace.Create("solo");
+        string control = Path.Combine(Path.GetTempPath(), $"{host.Name}.sock");
+        int user = 64000 + (Environment.ProcessId % 1000); // whose threads are these alone
+
+        var refused = host.Sh($"setpriv --reuid {user} --regid {user} --clear-groups prlimit --nproc={threads}:{threads} {EspalierProgram.Path} run --control {control}");
+
+        Assert.Equal(1, refused.ExitCode);
+        Assert.Contains("thread", Assert.Single(refused.Error.Split('\n', StringSplitOptions.RemoveEmptyEntries)), StringComparison.Ordinal);
+        Assert.False(Path.Exists(control));
+    }
+
     [Fact]
     public void Start_BelowAReadOnlyProcSys_WarnsOnceOfSettingsAndOnceOfIke()
     {

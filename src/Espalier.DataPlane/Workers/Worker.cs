@@ -57,8 +57,17 @@ internal abstract class Worker : IDisposable
     public void Start()
     {
         _gate = _database.AddWorker();
-        _started = true;
-        _thread.Start();
+        try
+        {
+            _thread.Start();
+            _started = true;
+        }
+        catch (OutOfMemoryException)
+        {
+            // The limit of threads is reached.
+            _database.RemoveWorker(_gate);
+            throw;
+        }
     }
 
     /// <summary>Makes it look at its devices again.</summary>

@@ -75,7 +75,16 @@ public sealed class ControlLoop : IDisposable
     public void Start(Action? entered = null)
     {
         _thread = new Thread(() => Run(entered)) { IsBackground = true, Name = "espalier-control" };
-        _thread.Start();
+        try
+        {
+            _thread.Start();
+        }
+        catch (OutOfMemoryException)
+        {
+            // The limit of threads is reached: there is nothing to stop.
+            _thread = null;
+            throw;
+        }
     }
 
     /// <summary>Ends the loop and waits for it; on the control thread itself it only asks. Its failure, if any, is in <see cref="Completion"/>.</summary>

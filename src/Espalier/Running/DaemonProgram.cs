@@ -19,6 +19,24 @@ internal static class DaemonProgram
     {
         int hardening = ProcessHardening.Apply();
         AppDomain.CurrentDomain.UnhandledException += (_, failure) => EndAfterBug(failure.ExceptionObject, error);
+        try
+        {
+            return Run(options, hardening, output);
+        }
+        catch (Exception exception) when (exception is DeviceException or IOException)
+        {
+            error.WriteLine($"espalier run: {exception.Message.ReplaceLineEndings(" ")}");
+            return ExitCodes.Failure;
+        }
+        catch (Exception exception) when (IsExhaustion(exception))
+        {
+            error.WriteLine("espalier run: no memory, or no further thread, is to be had: raise what limits them (ulimit -u, ulimit -v, the cgroup's pids and memory; systemd: TasksMax=, MemoryMax=)");
+            return ExitCodes.Failure;
+        }
+    }
+
+    private static int Run(RunOptions options, int hardening, TextWriter output)
+    {
         using var log = new DaemonLog(options.LogLevel);
         var logger = log.Create("run");
         if (hardening != 0)
@@ -37,16 +55,15 @@ internal static class DaemonProgram
         {
             return Serve(options, log, logger, stop.Task, output);
         }
-        catch (Exception exception) when (exception is DeviceException or IOException)
-        {
-            error.WriteLine($"espalier run: {exception.Message.ReplaceLineEndings(" ")}");
-            return ExitCodes.Failure;
-        }
         finally
         {
             Array.ForEach(registrations, registration => registration.Dispose());
         }
     }
+
+    /// <summary>True for what .NET throws where a thread cannot be started, that of the signals included.</summary>
+    private static bool IsExhaustion(Exception exception) =>
+        exception is OutOfMemoryException or TypeInitializationException { InnerException: IOException or OutOfMemoryException };
 
     private static int Serve(RunOptions options, DaemonLog log, ILogger logger, Task<string> stop, TextWriter output)
     {
