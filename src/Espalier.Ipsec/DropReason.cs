@@ -26,7 +26,7 @@ public enum DropReason : byte
     /// <summary>The kernel refused an IKE message that was to be given to its daemon (loopback device down, no buffer space).</summary>
     InboundIkeRefused,
 
-    /// <summary>SPI 0 or one of the reserved SPIs 1 to 255 (RFC 4303 §2.1).</summary>
+    /// <summary>SPI 0, or one of the reserved SPIs 1 to 255 (RFC 4303 §2.1) that no SA has.</summary>
     InboundReservedSpi,
 
     /// <summary>No SA has this SPI and destination.</summary>

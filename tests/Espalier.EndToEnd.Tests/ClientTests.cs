@@ -167,10 +167,10 @@ public sealed class ClientTests
         using var daemon = EspalierProgram.Start(host);
         daemon.Exec("ip xfrm state count").Expect();
         int free = -1;
-        Assert.True(XfrmMonitor.WaitFor(() => free == (free = FirstFreeDescriptor(daemon)))); // what the start and the client had is closed
+        Assert.True(Wait.For(() => free == (free = FirstFreeDescriptor(daemon)))); // what the start and the client had is closed
         Shell.Run(string.Create(CultureInfo.InvariantCulture, $"prlimit --pid {daemon.Process.Id} --nofile={free}:")).Expect();
         using var client = Exec(host, daemon, "ip xfrm state count");
-        Assert.True(XfrmMonitor.WaitFor(() => daemon.Log.Contains("cannot accept", StringComparison.Ordinal)), daemon.Log);
+        Assert.True(Wait.For(() => daemon.Log.Contains("cannot accept", StringComparison.Ordinal)), daemon.Log);
         Thread.Sleep(2500); // more attempts, which are not told
         Shell.Run(string.Create(CultureInfo.InvariantCulture, $"prlimit --pid {daemon.Process.Id} --nofile=1024:")).Expect();
 

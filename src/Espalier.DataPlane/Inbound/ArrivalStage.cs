@@ -137,15 +137,10 @@ internal sealed class ArrivalStage(IpsecDatabase database, IPortRelay? relay, Wo
             return DropReason.InboundMalformedEsp;
         }
 
-        if (spi.IsReserved)
-        {
-            return DropReason.InboundReservedSpi;
-        }
-
-        association = Find(spi, slot.Local);
+        association = spi.Value == 0 ? null : Find(spi, slot.Local);
         if (association is null)
         {
-            return DropReason.InboundUnknownSpi;
+            return spi.IsReserved ? DropReason.InboundReservedSpi : DropReason.InboundUnknownSpi;
         }
 
         if (claims is not null && !claims.TryTake(association))

@@ -23,9 +23,9 @@ internal static class Refusals
         }
 
         var attributes = request.Attributes;
-        if (XfrmConversions.Swap(info.Id.Spi) < 256)
+        if (info.Id.Spi == 0)
         {
-            return XfrmError.Invalid("SPIs 0 to 255 are reserved and cannot be used (RFC 4303 section 2.1)");
+            return XfrmError.Invalid("SPI 0 is never sent and cannot be used (RFC 4303 section 2.1)");
         }
 
         if ((attributes.ReadUInt32(XfrmAttribute.SaExtraFlags, 0) & (uint)SaExtraFlags.OutboundSequenceMayWrap) != 0)

@@ -11,8 +11,8 @@ namespace Espalier.Xfrm.Handlers;
 /// <summary>ALLOCSPI (xfrm_alloc_userspi): reserves an SPI in a range by a larval SA, which lives for xfrm_acq_expires seconds.</summary>
 internal sealed class SpiHandler
 {
-    // RFC 4303 §2.1: 1 to 255 are reserved. The kernel would give them out; inbound they are dropped.
-    private const uint FirstSpi = 256;
+    // RFC 4303 §2.1 reserves 1 to 255 too; who asks for them gets them, as from the kernel.
+    private const uint FirstSpi = 1;
 
     private const int RandomTries = 64;
 

@@ -18,9 +18,21 @@ public sealed class SpiHandlerTests
 
         Assert.Equal(16, service.Database.Sad.All.Select(sa => sa.Id.Spi).Distinct().Count());
         Assert.Equal(LinuxError.NoEntry, service.ExpectError(Request.AllocSpi(0x1000, 0x100f)).Errno);
-        Assert.Equal(LinuxError.NoEntry, service.ExpectError(Request.AllocSpi(1, 255)).Errno);
-        service.Expect(Request.AllocSpi(0, uint.MaxValue));
-        Assert.All(service.Database.Sad.All, sa => Assert.False(sa.Id.Spi.IsReserved));
+        Assert.Equal(LinuxError.NoEntry, service.ExpectError(Request.AllocSpi(0, 0)).Errno);
+    }
+
+    // Reserved by RFC 4303, and given out by the kernel to who asks for them; 0 is not.
+    [Fact]
+    public void AllocSpi_RangeOfReserved_GivesOneToTheLastAndNeverZero()
+    {
+        using var service = new ServiceHarness();
+        for (int i = 0; i < 3; i++)
+        {
+            service.Expect(Request.AllocSpi(0, 3));
+        }
+
+        Assert.Equal([1u, 2u, 3u], service.Database.Sad.All.Select(sa => sa.Id.Spi.Value).Order());
+        Assert.Equal(LinuxError.NoEntry, service.ExpectError(Request.AllocSpi(0, 3)).Errno);
     }
 
     [Fact]

@@ -120,7 +120,7 @@ public sealed class IpXfrmTests
     [InlineData($"state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 0x1000 mode tunnel {Aead} encap espintcp 4500 4500 0.0.0.0", "espintcp")]
     [InlineData($"state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 0x1000 mode tunnel {Aead} extra-flag oseq-may-wrap", "oseq-may-wrap")]
     [InlineData($"state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 0x1000 mode tunnel {Aead} sel dev lo", "dev")]
-    [InlineData($"state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 0xff mode tunnel {Aead}", "reserved")]
+    [InlineData($"state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 0 mode tunnel {Aead}", "SPI 0")]
     [InlineData("state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 0x1000 mode tunnel enc cbc(serpent) 0x0102030405060708090a0b0c0d0e0f10", "serpent")]
     [InlineData("state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 0x1000 mode tunnel aead rfc4106(gcm(aes)) 0x01020304 128", "key")]
     [InlineData("policy add src 10.1.0.0/16 dst 10.2.0.0/16 dir out tmpl src 192.0.2.1 dst 192.0.2.2 proto esp mode transport", "transport")]
