@@ -93,11 +93,15 @@ public sealed class LifeCycleTests
         string control = Path.Combine(Path.GetTempPath(), $"{host.Name}.sock");
         int user = 64000 + (Environment.ProcessId % 1000); // whose threads are these alone
 
-        var refused = host.Sh($"setpriv --reuid {user} --regid {user} --clear-groups prlimit --nproc={threads}:{threads} {EspalierProgram.Path} run --control {control}");
+        // Which thread is the last one that starts is a matter of chance: that of the runtime's finalizer comes when it likes.
+        for (int i = 0; i < 8; i++)
+        {
+            var refused = host.Sh($"setpriv --reuid {user} --regid {user} --clear-groups prlimit --nproc={threads}:{threads} {EspalierProgram.Path} run --control {control}");
 
-        Assert.Equal(1, refused.ExitCode);
-        Assert.Contains("thread", Assert.Single(refused.Error.Split('\n', StringSplitOptions.RemoveEmptyEntries)), StringComparison.Ordinal);
-        Assert.False(Path.Exists(control));
+            Assert.Equal((1, ""), (refused.ExitCode, refused.Output));
+            Assert.Contains("thread", Assert.Single(refused.Error.Split('\n', StringSplitOptions.RemoveEmptyEntries)), StringComparison.Ordinal);
+            Assert.False(Path.Exists(control));
+        }
     }
 
     [Fact]

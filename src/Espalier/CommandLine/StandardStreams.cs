@@ -1,3 +1,4 @@
+using System.Text;
 using Microsoft.Win32.SafeHandles;
 
 namespace Espalier.CommandLine;
@@ -33,6 +34,21 @@ internal static class StandardStreams
             }
 
             opened.SetHandleAsInvalid(); // stays open
+        }
+    }
+
+    /// <summary>Writes a line to standard error where no thread is to be had: <see cref="Console"/> starts one before its first line.</summary>
+    internal static void WriteError(string line)
+    {
+        try
+        {
+            using var handle = new SafeFileHandle(StandardError, ownsHandle: false);
+            using var stream = new FileStream(handle, FileAccess.Write, bufferSize: 0);
+            stream.Write(Encoding.UTF8.GetBytes(line + Environment.NewLine));
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            // Nobody reads it; the exit code says that it failed.
         }
     }
 }

@@ -1,3 +1,4 @@
+using System.ComponentModel;
 using System.Runtime.InteropServices;
 using Espalier.CommandLine;
 using Espalier.Io;
@@ -30,7 +31,7 @@ internal static class DaemonProgram
         }
         catch (Exception exception) when (IsExhaustion(exception))
         {
-            error.WriteLine("espalier run: no memory, or no further thread, is to be had: raise what limits them (ulimit -u, ulimit -v, the cgroup's pids and memory; systemd: TasksMax=, MemoryMax=)");
+            StandardStreams.WriteError("espalier run: no memory, or no further thread, is to be had: raise what limits them (ulimit -u, ulimit -v, the cgroup's pids and memory; systemd: TasksMax=, MemoryMax=)");
             return ExitCodes.Failure;
         }
     }
@@ -61,9 +62,10 @@ internal static class DaemonProgram
         }
     }
 
-    /// <summary>True for what .NET throws where a thread cannot be started, that of the signals included.</summary>
+    /// <summary>True for what .NET throws where a thread cannot be started, those of the signals and of the console included.</summary>
     private static bool IsExhaustion(Exception exception) =>
-        exception is OutOfMemoryException or TypeInitializationException { InnerException: IOException or OutOfMemoryException };
+        exception is OutOfMemoryException or Win32Exception { NativeErrorCode: Errno.EAGAIN or Errno.ENOMEM }
+            or TypeInitializationException { InnerException: IOException or OutOfMemoryException };
 
     private static int Serve(RunOptions options, DaemonLog log, ILogger logger, Task<string> stop, TextWriter output)
     {
