@@ -1,9 +1,9 @@
 using System.Globalization;
 using System.Runtime.CompilerServices;
 using BenchmarkDotNet.Configs;
-using BenchmarkDotNet.Exporters;
 using BenchmarkDotNet.Exporters.Json;
 using BenchmarkDotNet.Jobs;
+using BenchmarkDotNet.Reports;
 using BenchmarkDotNet.Running;
 using BenchmarkDotNet.Toolchains.InProcess.Emit;
 using Espalier.Benchmarks.Esp;
@@ -14,7 +14,7 @@ using Perfolizer.Horology;
 
 // dotnet run -c Release --project bench/Espalier.Benchmarks -- COMMAND (docs/benchmarks.md)
 //   gate [BENCHMARKDOTNET'S OPTIONS]       every benchmark at one size: exit code 1 where the hot path allocates
-//   full [BENCHMARKDOTNET'S OPTIONS]       every benchmark at every size: about an hour
+//   full [BENCHMARKDOTNET'S OPTIONS]       every benchmark at every size: three quarters of an hour
 //   framing [ROUNDS]                       what a packet costs above its crypto, engines taking turns
 //   [--short] [BENCHMARKDOTNET'S OPTIONS]  as chosen; --short = three short iterations a benchmark
 string artifacts = Path.Combine("artifacts", "benchmarks");
@@ -42,10 +42,12 @@ string[] chosen = [.. args.Skip(isFull ? 1 : 0).Where(argument => argument != "-
 
 // The full job bounds its iterations, as .NET's own benchmarks do (dotnet/performance): by default there are up to a hundred of half a second each, hours in all.
 var length = isShort ? Job.ShortRun
-    : isFull ? Job.Default.WithWarmupCount(3).WithIterationTime(TimeInterval.FromMilliseconds(250)).WithMinIterationCount(15).WithMaxIterationCount(20)
+    : isFull ? Job.Default.WithWarmupCount(3).WithIterationTime(TimeInterval.FromMilliseconds(200)).WithMinIterationCount(10).WithMaxIterationCount(15)
     : Job.Default;
 var job = length.WithToolchain(InProcessEmitToolchain.Instance);
-var config = ManualConfig.Create(DefaultConfig.Instance).AddJob(job)
-    .AddExporter(JsonExporter.Full, MarkdownExporter.GitHub).WithArtifactsPath(artifacts);
+
+// The default configuration brings the exporter to Markdown; its columns cut a name of 20 letters and more short, so that two algorithms look like one.
+var config = ManualConfig.Create(DefaultConfig.Instance).AddJob(job).AddExporter(JsonExporter.Full)
+    .WithSummaryStyle(SummaryStyle.Default.WithMaxParameterColumnWidth(40)).WithArtifactsPath(artifacts);
 BenchmarkSwitcher.FromAssembly(typeof(EspBenchmarks).Assembly).Run(isFull && chosen.Length == 0 ? ["--filter", "*"] : chosen, config);
 return 0;
