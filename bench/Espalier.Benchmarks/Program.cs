@@ -14,7 +14,7 @@ using Perfolizer.Horology;
 
 // dotnet run -c Release --project bench/Espalier.Benchmarks -- COMMAND (docs/benchmarks.md)
 //   gate [BENCHMARKDOTNET'S OPTIONS]       every benchmark at one size: exit code 1 where the hot path allocates
-//   full [BENCHMARKDOTNET'S OPTIONS]       every benchmark at every size: three quarters of an hour
+//   full [BENCHMARKDOTNET'S OPTIONS]       every benchmark at every size: about 40 minutes
 //   framing [ROUNDS]                       what a packet costs above its crypto, engines taking turns
 //   [--short] [BENCHMARKDOTNET'S OPTIONS]  as chosen; --short = three short iterations a benchmark
 string artifacts = Path.Combine("artifacts", "benchmarks");
