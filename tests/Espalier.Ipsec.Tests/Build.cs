@@ -20,13 +20,15 @@ internal static class Build
     public static SecurityAssociation Sa(
         uint spi, InternetAddress? source = null, InternetAddress? destination = null, uint reqId = 0, ulong addTime = 1,
         SaState state = SaState.Valid, SaFlags flags = 0, TrafficSelector selector = default, EspTransform? transform = null,
-        int window = 0, uint sequence = 0, LifetimeLimits? limits = null, uint tfc = 0, byte direction = 0)
+        int window = 0, uint sequence = 0, LifetimeLimits? limits = null, uint tfc = 0, byte direction = 0,
+        IpsecMode mode = IpsecMode.Tunnel)
     {
         var sa = new SecurityAssociation
         {
             Id = new SaIdentity(new Spi(spi), destination ?? Peer),
             Source = source ?? Here,
             ReqId = reqId,
+            Mode = mode,
             Flags = flags,
             Selector = selector,
             Transform = transform ?? (state == SaState.Larval ? null : new NullTransform()),

@@ -35,7 +35,7 @@ internal sealed class AssociationStage(IpsecDatabase database, BatchClock clock,
     private void Acquire(SecurityPolicy policy, in FlowKey flow)
     {
         var template = policy.Templates[0];
-        if (database.Sad.FindAcquiring(template.Source, template.Destination, template.ReqId) is not null)
+        if (database.Sad.FindAcquiring(template.Source, template.Destination, template.ReqId, template.Mode) is not null)
         {
             return;
         }

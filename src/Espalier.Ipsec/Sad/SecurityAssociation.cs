@@ -243,8 +243,8 @@ public sealed class SecurityAssociation : IDisposable
     /// <summary>XFRMA_COADDR verbatim, or null; UPDSA replaces one that was there.</summary>
     public byte[]? CareOfAddress { get; set; }
 
-    /// <summary>Direction from XFRMA_SA_DIR (1 in, 2 out), 0 = not said.</summary>
-    public byte SaDirection { get; init; }
+    /// <summary>Direction from XFRMA_SA_DIR (1 in, 2 out), 0 = not said. That of a larval SA changes with an ALLOCSPI. Control thread, workers frozen.</summary>
+    public byte SaDirection { get; set; }
 
     /// <summary>Its places in the SAD; null where it is in none. Control thread, workers frozen; the outbound worker follows them.</summary>
     internal SadLinks? Links { get; set; }

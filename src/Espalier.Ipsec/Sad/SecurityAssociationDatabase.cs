@@ -72,9 +72,17 @@ public sealed class SecurityAssociationDatabase
         return best;
     }
 
-    /// <summary>A larval SA (SPI 0) that an ACQUIRE made for this template and these addresses, or null. The oldest, where there are several.</summary>
-    public SecurityAssociation? FindAcquiring(InternetAddress source, InternetAddress destination, uint reqId) =>
-        acquiring.GetValueOrDefault((source, destination, reqId))?.First;
+    /// <summary>A larval SA (SPI 0) that an ACQUIRE made for this template and these addresses, or null. Allocates nothing.</summary>
+    public SecurityAssociation? FindAcquiring(InternetAddress source, InternetAddress destination, uint reqId, IpsecMode mode)
+    {
+        var sa = acquiring.GetValueOrDefault((source, destination, reqId))?.First;
+        while (sa is not null && sa.Mode != mode)
+        {
+            sa = sa.Links!.Acquiring.Next;
+        }
+
+        return sa;
+    }
 
     /// <summary>A larval SA by its key manager sequence number, or null. The oldest, where there are several.</summary>
     public SecurityAssociation? FindLarval(uint keyManagerSequence)

@@ -42,7 +42,7 @@ internal sealed class Acquisition
         var source = Real(template.Source, flow.Source, template.Family);
         var destination = Real(template.Destination, flow.Destination, template.Family);
         var id = new SaIdentity(template.Spi, destination);
-        if (template.Spi.Value != 0 ? sad.Find(id) is not null : sad.FindAcquiring(source, destination, template.ReqId) is not null)
+        if (template.Spi.Value != 0 ? sad.Find(id) is not null : sad.FindAcquiring(source, destination, template.ReqId, template.Mode) is not null)
         {
             return;
         }

@@ -100,8 +100,7 @@ internal sealed class SaInstaller(XfrmContext context, SaExpiry expiry)
             return larval;
         }
 
-        larval = sad.FindAcquiring(source, destination, reqId);
-        return larval?.Mode == mode ? larval : null;
+        return sad.FindAcquiring(source, destination, reqId, mode);
     }
 
     private void Change(SecurityAssociation old, SecurityAssociation sa)

@@ -75,6 +75,7 @@ internal sealed class SpiHandler
             if (larval is { Id.Spi.Value: not 0 })
             {
                 // It has one already (xfrm_alloc_spi): that is the answer.
+                larval.SaDirection = direction != 0 ? direction : larval.SaDirection;
                 return XfrmError.None;
             }
 

@@ -114,13 +114,23 @@ public class SecurityAssociationDatabaseTests
     public void FindAcquiring_ByAddressesAndReqId_OnlyWithoutSpi()
     {
         Add(Build.Sa(0x300, reqId: 5, state: SaState.Larval));
-        Assert.Null(sad.FindAcquiring(Build.Here, Build.Peer, 5));
+        Assert.Null(sad.FindAcquiring(Build.Here, Build.Peer, 5, IpsecMode.Tunnel));
         var larval = Add(Build.Sa(0, reqId: 5, state: SaState.Larval));
-        Assert.Same(larval, sad.FindAcquiring(Build.Here, Build.Peer, 5));
-        Assert.Null(sad.FindAcquiring(Build.Here, Build.Peer, 6));
-        Assert.Null(sad.FindAcquiring(Build.Peer, Build.Here, 5));
+        Assert.Same(larval, sad.FindAcquiring(Build.Here, Build.Peer, 5, IpsecMode.Tunnel));
+        Assert.Null(sad.FindAcquiring(Build.Here, Build.Peer, 6, IpsecMode.Tunnel));
+        Assert.Null(sad.FindAcquiring(Build.Peer, Build.Here, 5, IpsecMode.Tunnel));
         sad.Remove(larval);
-        Assert.Null(sad.FindAcquiring(Build.Here, Build.Peer, 5));
+        Assert.Null(sad.FindAcquiring(Build.Here, Build.Peer, 5, IpsecMode.Tunnel));
+    }
+
+    [Fact]
+    public void FindAcquiring_OfSeveralModes_TakesThatOfTheMode()
+    {
+        var transport = Add(Build.Sa(0, reqId: 5, state: SaState.Larval, mode: IpsecMode.Transport));
+        Assert.Null(sad.FindAcquiring(Build.Here, Build.Peer, 5, IpsecMode.Tunnel));
+        var tunnel = Add(Build.Sa(0, reqId: 5, state: SaState.Larval));
+        Assert.Same(tunnel, sad.FindAcquiring(Build.Here, Build.Peer, 5, IpsecMode.Tunnel));
+        Assert.Same(transport, sad.FindAcquiring(Build.Here, Build.Peer, 5, IpsecMode.Transport));
     }
 
     [Fact]

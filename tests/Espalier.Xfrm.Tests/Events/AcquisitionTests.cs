@@ -152,6 +152,39 @@ public sealed class AcquisitionTests
         Assert.Equal(6, larval.Selector.Protocol);
     }
 
+    [Theory]
+    [InlineData(0)]
+    [InlineData(0x1000)]
+    public void Acquire_AnsweredByAllocSpiWithADirection_GivesItToTheLarvalSa(uint templateSpi)
+    {
+        using var service = new ServiceHarness();
+        Post(service, AddPolicy(service, Request.Template(change: (ref XfrmUserTemplate template) => template.Id.Spi = XfrmConversions.Swap(templateSpi))), Flow);
+        service.Service.Events.Drain();
+        var made = Assert.Single(service.Database.Sad.All);
+        Assert.Equal(XfrmValue.DirectionOut, made.SaDirection);
+
+        byte[] request = Request.AllocSpi(0x1000, 0x1000, change: (ref XfrmUserSpiInfo info) => info.Info.Sequence = made.KeyManagerSequence)
+            .WithBytes(XfrmAttribute.SaDirection, XfrmValue.DirectionIn);
+        service.Expect(request);
+
+        var larval = Assert.Single(service.Database.Sad.All);
+        Assert.Equal((0x1000u, XfrmValue.DirectionIn), (larval.Id.Spi.Value, larval.SaDirection));
+    }
+
+    // xfrm_state_find: an SA that is asked for in one mode is none that is asked for in another.
+    [Fact]
+    public void Acquire_OfAnotherMode_AsksToo()
+    {
+        using var service = new ServiceHarness();
+        var trap = AddPolicy(service, Request.Template("0.0.0.0", "0.0.0.0", change: (ref XfrmUserTemplate template) => template.Mode = XfrmValue.ModeTransport));
+        Post(service, trap, Flow);
+        service.Service.Events.Drain();
+        Post(service, AddPolicy(service, Request.Template("10.1.0.1", "10.2.0.1"), "10.1.0.0/24"), Flow);
+        service.Service.Events.Drain();
+
+        Assert.Equal([IpsecMode.Transport, IpsecMode.Tunnel], service.Database.Sad.All.Select(sa => sa.Mode));
+    }
+
     private static SecurityPolicy AddPolicy(ServiceHarness service, XfrmUserTemplate template, string source = "10.1.0.0/16")
     {
         service.Expect(Request.NewPolicy(source).With(XfrmAttribute.Template, template));
