@@ -45,7 +45,6 @@ public sealed class IpXfrmTests
         { $"policy add {Selector} dir in ptype sub {Template}", "Sub policies (ptype sub) are not supported" },
         { $"policy add {Selector} dir in ctx a:b:c {Template}", "Security contexts (XFRMA_SEC_CTX) are not supported" },
         { $"policy add {Selector} dev lo dir in {Template}", "Selectors with an interface (dev) are not supported" },
-        { "policy flush ptype sub", "Sub policies (ptype sub) are not supported" },
     };
 
     [Fact]

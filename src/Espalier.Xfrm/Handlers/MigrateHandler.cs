@@ -52,7 +52,7 @@ internal sealed class MigrateHandler
 
         using (_context.Database.Freeze())
         {
-            if (FindPolicy(id.Selector, (PolicyDirection)id.Direction) is not { } policy)
+            if (PolicyVerifier.IsAboutSub(attributes) || FindPolicy(id.Selector, (PolicyDirection)id.Direction) is not { } policy)
             {
                 return new XfrmError(LinuxError.NoEntry, "Target policy not found");
             }

@@ -111,7 +111,7 @@ internal sealed class PolicyHandlers
 
         using (_context.Database.Freeze())
         {
-            var policies = Spd.Policies.ToArray();
+            var policies = PolicyVerifier.IsAboutSub(request.Attributes) ? [] : Spd.Policies.ToArray();
             if (policies.Length == 0)
             {
                 return XfrmError.None;
@@ -167,7 +167,7 @@ internal sealed class PolicyHandlers
         _context.Publish(XfrmGroup.Expire);
     }
 
-    // By index where one is given, else by the exact selector. Espalier's policies have no mark and no if_id, so others are not found.
+    // By index where one is given, else by the exact selector. Espalier's policies have no mark, no if_id and no type but main, so others are not found.
     private XfrmError Lookup(in XfrmSelector selector, uint index, byte direction, in XfrmRequest request, out SecurityPolicy? policy)
     {
         policy = null;
@@ -179,7 +179,7 @@ internal sealed class PolicyHandlers
             return error;
         }
 
-        if (!request.HasMark && !request.HasInterfaceId && (index != 0 || !request.Attributes.Has(XfrmAttribute.SecurityContext)))
+        if (!request.HasMark && !request.HasInterfaceId && !PolicyVerifier.IsAboutSub(request.Attributes) && (index != 0 || !request.Attributes.Has(XfrmAttribute.SecurityContext)))
         {
             policy = index != 0
                 ? Spd.FindByIndex(index, (PolicyDirection)direction)

@@ -28,18 +28,15 @@ internal static class PolicyVerifier
     public static XfrmError VerifyDirection(byte direction) =>
         direction > (byte)PolicyDirection.Forward ? XfrmError.Invalid("Invalid policy direction") : XfrmError.None;
 
-    /// <summary>XFRMA_POLICY_TYPE: main; sub policies are the kernel's for mobile IPv6.</summary>
-    public static XfrmError VerifyType(in XfrmAttributes attributes)
-    {
-        byte type = attributes.Has(XfrmAttribute.PolicyType)
-            ? attributes.Read<XfrmUserPolicyType>(XfrmAttribute.PolicyType).Type : XfrmValue.PolicyTypeMain;
-        return type switch
-        {
-            XfrmValue.PolicyTypeMain => XfrmError.None,
-            XfrmValue.PolicyTypeSub => XfrmError.Unsupported("Sub policies (ptype sub) are not supported by Espalier"),
-            _ => XfrmError.Invalid("Invalid policy type"),
-        };
-    }
+    /// <summary>XFRMA_POLICY_TYPE: main or sub, as for a kernel with CONFIG_XFRM_SUB_POLICY.</summary>
+    public static XfrmError VerifyType(in XfrmAttributes attributes) =>
+        TypeOf(attributes) is XfrmValue.PolicyTypeMain or XfrmValue.PolicyTypeSub ? XfrmError.None : XfrmError.Invalid("Invalid policy type");
+
+    /// <summary>True where a request is about sub policies (the kernel's for mobile IPv6), of which Espalier has none.</summary>
+    public static bool IsAboutSub(in XfrmAttributes attributes) => TypeOf(attributes) == XfrmValue.PolicyTypeSub;
+
+    private static byte TypeOf(in XfrmAttributes attributes) => attributes.Has(XfrmAttribute.PolicyType)
+        ? attributes.Read<XfrmUserPolicyType>(XfrmAttribute.PolicyType).Type : XfrmValue.PolicyTypeMain;
 
     private static XfrmError VerifyInfo(in XfrmUserPolicyInfo info)
     {

@@ -15,7 +15,9 @@ internal static class Refusals
     {
         var error = OfProtocol(info.Id.Protocol);
         error = error.Failed ? error : OfMode(info.Mode, "SA");
-        error = error.Failed ? error : OfCommonAttributes(request);
+        error = error.Failed ? error : OfIdentity(request);
+        error = error.Failed ? error : OfOutputMark(request.Attributes);
+        error = error.Failed ? error : OfSecurityAndOffload(request.Attributes);
         error = error.Failed ? error : OfSelector(info.Selector);
         if (error.Failed)
         {
@@ -49,20 +51,22 @@ internal static class Refusals
     /// <summary>In NEWPOLICY and UPDPOLICY, apart from templates.</summary>
     public static XfrmError OfPolicy(in XfrmUserPolicyInfo info, in XfrmRequest request)
     {
-        var error = OfCommonAttributes(request);
+        var error = OfIdentity(request);
+        error = error.Failed ? error : OfSecurityAndOffload(request.Attributes);
         error = error.Failed ? error : OfSelector(info.Selector);
         return error.Failed ? error
+            : PolicyVerifier.IsAboutSub(request.Attributes) ? XfrmError.Unsupported("Sub policies (ptype sub) are not supported by Espalier")
             : (info.Flags & XfrmValue.PolicyFlagCpuAcquire) != 0
                 ? XfrmError.Unsupported("Policy flag cpu_acquire (per-CPU SAs) is not supported by Espalier")
             : XfrmError.None;
     }
 
-    /// <summary>In ALLOCSPI.</summary>
+    /// <summary>In ALLOCSPI. What the kernel passes over here (output marks, security contexts, offload) is refused with the UPDSA that fills the larval SA.</summary>
     public static XfrmError OfSpiRequest(in XfrmUserSpiInfo info, in XfrmRequest request)
     {
         var error = OfProtocol(info.Info.Id.Protocol);
         error = error.Failed || info.Info.Mode == XfrmValue.ModeTransport ? error : OfMode(info.Info.Mode, "larval SA");
-        return error.Failed ? error : OfCommonAttributes(request);
+        return error.Failed ? error : OfIdentity(request);
     }
 
     /// <summary>The template of a policy.</summary>
@@ -114,7 +118,8 @@ internal static class Refusals
         && XfrmConversions.Bytes(template.Id.DestinationAddress).IndexOfAnyExcept((byte)0) < 0
         && XfrmConversions.Bytes(template.SourceAddress).IndexOfAnyExcept((byte)0) < 0;
 
-    private static XfrmError OfCommonAttributes(in XfrmRequest request)
+    // What tells SAs and policies of the kernel apart, beside addresses.
+    private static XfrmError OfIdentity(in XfrmRequest request)
     {
         var attributes = request.Attributes;
         if (request.HasMark)
@@ -129,21 +134,22 @@ internal static class Refusals
                 LinuxError.NotSupported, "XFRM interfaces (if_id other than 0) are not supported by Espalier", attributes.OffsetOf(XfrmAttribute.InterfaceId));
         }
 
-        if (attributes.Has(XfrmAttribute.SetMark)
-            && (attributes.ReadUInt32(XfrmAttribute.SetMark, 0) | attributes.ReadUInt32(XfrmAttribute.SetMarkMask, uint.MaxValue)) != 0)
-        {
-            return new XfrmError(
-                LinuxError.NotSupported, "Output marks (XFRMA_SET_MARK) are not supported by Espalier", attributes.OffsetOf(XfrmAttribute.SetMark));
-        }
-
-        return attributes.Has(XfrmAttribute.SecurityContext)
-                ? XfrmError.Unsupported("Security contexts (XFRMA_SEC_CTX) are not supported by Espalier")
-            : attributes.Has(XfrmAttribute.OffloadDevice)
-                ? XfrmError.Unsupported("Hardware offload (XFRMA_OFFLOAD_DEV) is not supported by Espalier")
-            : attributes.Has(XfrmAttribute.SaPerCpu)
-                ? XfrmError.Unsupported("Per-CPU SAs (XFRMA_SA_PCPU) are not supported by Espalier")
-            : XfrmError.None;
+        return attributes.Has(XfrmAttribute.SaPerCpu)
+            ? XfrmError.Unsupported("Per-CPU SAs (XFRMA_SA_PCPU) are not supported by Espalier") : XfrmError.None;
     }
+
+    // Of SAs only: the kernel passes them over on policies.
+    private static XfrmError OfOutputMark(in XfrmAttributes attributes) =>
+        attributes.Has(XfrmAttribute.SetMark)
+        && (attributes.ReadUInt32(XfrmAttribute.SetMark, 0) | attributes.ReadUInt32(XfrmAttribute.SetMarkMask, uint.MaxValue)) != 0
+            ? new XfrmError(
+                LinuxError.NotSupported, "Output marks (XFRMA_SET_MARK) are not supported by Espalier", attributes.OffsetOf(XfrmAttribute.SetMark))
+            : XfrmError.None;
+
+    private static XfrmError OfSecurityAndOffload(in XfrmAttributes attributes) =>
+        attributes.Has(XfrmAttribute.SecurityContext) ? XfrmError.Unsupported("Security contexts (XFRMA_SEC_CTX) are not supported by Espalier")
+        : attributes.Has(XfrmAttribute.OffloadDevice) ? XfrmError.Unsupported("Hardware offload (XFRMA_OFFLOAD_DEV) is not supported by Espalier")
+        : XfrmError.None;
 
     private static XfrmError OfSelector(in XfrmSelector selector) =>
         selector.InterfaceIndex != 0 ? XfrmError.Unsupported("Selectors with an interface (dev) are not supported by Espalier")

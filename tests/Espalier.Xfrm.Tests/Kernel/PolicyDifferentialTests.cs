@@ -114,6 +114,27 @@ public sealed class PolicyDifferentialTests
         Request.Bare(XfrmMessage.GetPolicy, DumpFlags));
 
     [Fact]
+    public void Policies_WithOutputMarks_AreAnsweredAlike() => Compare(
+        Request.NewPolicy().With(XfrmAttribute.SetMark, 1u).With(XfrmAttribute.SetMarkMask, 3u),
+        Request.NewPolicy("10.3.0.0/16").With(XfrmAttribute.SetMarkMask, 3u),
+        Request.NewPolicy(type: XfrmMessage.UpdatePolicy).With(XfrmAttribute.SetMark, 2u),
+        Request.Bare(XfrmMessage.GetPolicy, DumpFlags));
+
+    [Fact]
+    public void SubPolicies_OfWhichThereAreNone_AreAnsweredAlike() => Compare(
+        Request.NewPolicy().With(XfrmAttribute.Template, Request.Template()),
+        Sub(Request.PolicyId(XfrmMessage.GetPolicy, flags: Get)),
+        Sub(Request.PolicyId(XfrmMessage.GetPolicy, index: 1, flags: Get)),
+        Sub(Request.PolicyId(XfrmMessage.DeletePolicy)),
+        Sub(Request.PolicyId(XfrmMessage.DeletePolicy, index: 1)),
+        Sub(Request.PolicyId(XfrmMessage.DeletePolicy, direction: 9)),
+        Sub(Request.Of(XfrmMessage.PolicyExpire, (ref XfrmUserPolicyExpire expire) => (expire.Policy.Index, expire.Policy.Direction, expire.Hard) = (1, 1, 1))),
+        Sub(Request.PolicyId(XfrmMessage.Migrate).With(XfrmAttribute.Migrate, Migrate("192.0.2.3", "192.0.2.4"))),
+        Sub(Request.Bare(XfrmMessage.FlushPolicy)),
+        Sub(Request.Bare(XfrmMessage.GetPolicy, DumpFlags)),
+        Request.Bare(XfrmMessage.GetPolicy, DumpFlags));
+
+    [Fact]
     public void PolicyExpire_ByUser_IsAnsweredAlike() => Compare(
         Request.NewPolicy(),
         Request.Of(XfrmMessage.PolicyExpire, (ref XfrmUserPolicyExpire expire) =>
@@ -159,6 +180,8 @@ public sealed class PolicyDifferentialTests
         Request.PolicyId(XfrmMessage.Migrate).With(XfrmAttribute.Migrate, Migrate("192.0.2.3", "192.0.2.4")),
         Request.PolicyId(XfrmMessage.GetPolicy, flags: Get),
         Request.PolicyId(XfrmMessage.Migrate).With(XfrmAttribute.Migrate, Migrate("192.0.2.3", "192.0.2.4")));
+
+    private static Request Sub(Request request) => request.WithBytes(XfrmAttribute.PolicyType, XfrmValue.PolicyTypeSub, 0, 0, 0, 0, 0);
 
     private static XfrmUserMigrate Migrate(string newSource, string newDestination, uint reqId = 0) => new()
     {

@@ -42,6 +42,13 @@ public sealed class SaDifferentialTests
         Request.Of(XfrmMessage.FlushSa, (ref XfrmUserSaFlush flush) => flush.Protocol = 255),
         Request.Bare(XfrmMessage.GetSa, DumpFlags));
 
+    [Fact]
+    public void SpiAllocation_WithAttributesOfTheSaToCome_IsAnsweredAlike() => Compare(
+        Request.AllocSpi(0x1000, 0x1000).With(XfrmAttribute.SetMark, 1u).With(XfrmAttribute.SetMarkMask, 2u),
+        Request.AllocSpi(0x1001, 0x1001).With(XfrmAttribute.OffloadDevice, default(XfrmUserOffload)),
+        Request.AllocSpi(0x1002, 0x1002).WithBytes(XfrmAttribute.SecurityContext, 8, 0, 0, 0, 0, 0, 0, 0),
+        Request.Bare(XfrmMessage.GetSa, DumpFlags));
+
     // Afterwards the kernel keeps a larval SA without SPI for 30 s, Espalier none.
     [Fact]
     public void SpiAllocation_OfTakenSpi_IsAnsweredAlike() => Compare(
