@@ -16,11 +16,12 @@ internal sealed class HostFollower(RouteNetlink netlink, RouteMonitor monitor, L
 
     private RouteChanges _pending;
     private long _pendingSince;
+    private long _restUntil;
 
     /// <summary>Milliseconds until what is pending is due; null = nothing is.</summary>
     internal long? UntilDue => _pending == RouteChanges.None
         ? null
-        : Math.Max(_pendingSince + ((_pending & ~RouteChanges.Routes) != 0 ? GatherMilliseconds : GatherRoutesMilliseconds) - Environment.TickCount64, 0);
+        : Math.Max(Math.Max(_pendingSince + ((_pending & ~RouteChanges.Routes) != 0 ? GatherMilliseconds : GatherRoutesMilliseconds), _restUntil) - Environment.TickCount64, 0);
 
     /// <summary>Takes the notifications that wait.</summary>
     /// <exception cref="NetlinkException">The kernel refused to list addresses or routes.</exception>
@@ -50,6 +51,9 @@ internal sealed class HostFollower(RouteNetlink netlink, RouteMonitor monitor, L
 
         _pending |= changes;
     }
+
+    /// <summary>Follows nothing more for so long.</summary>
+    internal void Rest(TimeSpan time) => _restUntil = Environment.TickCount64 + (long)time.TotalMilliseconds;
 
     /// <summary>True where changes have gathered: what depends on the host is to be brought up to date now.</summary>
     internal bool TryTake(out RouteChanges changes)

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Espalier.Io.Netlink;
 using Espalier.Ipsec;
 using Espalier.Ipsec.Spd;
@@ -25,6 +26,11 @@ internal sealed class PolicyFollower(
     private readonly Dictionary<SecurityPolicy, GuardPolicy> _guarded = [];
     private readonly bool[] _defaultBlocks = new bool[3];
     private readonly List<SecurityPolicy> _defaultPolicies = [];
+    private readonly RemovalReport _removals = new(
+        TimeProvider.System, removals => RoutingLog.PutBack(logger, removals.Rules, removals.Routes, removals.Times, protocol));
+
+    /// <summary>How long until <see cref="Settle"/> has something to tell; null where it has not.</summary>
+    internal TimeSpan? UntilDue => _removals.UntilDue;
 
     /// <summary>Takes over what the SPD holds, and follows it. The database is frozen.</summary>
     internal void Start()
@@ -53,11 +59,13 @@ internal sealed class PolicyFollower(
         }
 
         routes.Settle();
+        _removals.TellDue();
     }
 
     /// <summary>Brings the routes up to date with the host's addresses and routes, and puts back what others removed.</summary>
     internal void FollowHost(RouteChanges changes)
     {
+        long began = Stopwatch.GetTimestamp();
         routes.ChooseSources();
         routes.Settle();
         int missingRoutes = routes.Reconcile([.. rules.Keys]);
@@ -69,8 +77,10 @@ internal sealed class PolicyFollower(
         int missingRules = PutBackRules();
         if (missingRules + missingRoutes > 0)
         {
-            RoutingLog.PutBack(logger, missingRules, missingRoutes, protocol);
+            _removals.Add(missingRules, missingRoutes);
         }
+
+        host.Rest(RemovalReport.RestAfter(Stopwatch.GetElapsedTime(began), isCovered: guard.Status.Clear.IsActive));
     }
 
     /// <summary>Follows XFRM_MSG_SETDEFAULT: out policies that block all, and what the guard does with packets that no policy covers.</summary>

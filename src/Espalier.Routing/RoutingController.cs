@@ -40,6 +40,7 @@ public sealed class RoutingController : IDisposable
     private readonly HostFollower _host;
     private readonly TunnelPaths _paths;
     private readonly Patience _guardPatience = new(TimeProvider.System);
+    private readonly HashSet<uint> _removers = [];
     private IReadOnlyList<IpVersion> _versions = [];
     private PolicyFollower? _policies;
     private AssociationFollower? _associations;
@@ -128,11 +129,7 @@ public sealed class RoutingController : IDisposable
 
         try
         {
-            if (_nftables?.Drain() == true)
-            {
-                _guard!.Verify();
-            }
-
+            FollowNftables();
             _host.Read();
             _policies!.FollowDefaults();
             FollowHost();
@@ -268,8 +265,8 @@ public sealed class RoutingController : IDisposable
     /// <summary>Begins to follow SPD and SAD, and waits for the guard that this asks for.</summary>
     private void TakeOverDatabase(Dictionary<IpVersion, CatchRules> rules, CatchRoutes routes, GuardReport report)
     {
-        _guard = new ClearGuard(_options, report.Tell);
-        _nftables = _guard.HasProgram ? NftablesMonitor.TryOpen() : null;
+        _guard = new ClearGuard(_options, report.Tell, report.TellRemoved);
+        _nftables = _guard.HasProgram ? NftablesMonitor.TryOpen(_guard.TableName) : null;
         var ports = new ExemptPorts(_options, _guard);
         ports.Publish();
         _policies = new PolicyFollower(_database.Spd, rules, routes, _guard, _host, _options.Protocol, _logger);
@@ -285,6 +282,20 @@ public sealed class RoutingController : IDisposable
 
         _guard.Flush(GuardTimeout);
         report.Tell(_guard.Status);
+    }
+
+    private void FollowNftables()
+    {
+        _removers.Clear();
+        if (_nftables?.Drain(_removers) == true)
+        {
+            _guard!.Verify();
+        }
+
+        if (_removers.Count > 0)
+        {
+            _guard!.Verify(_removers);
+        }
     }
 
     /// <summary>Brings routes and MTUs up to date with the host, once its changes have had time to gather.</summary>
@@ -330,6 +341,11 @@ public sealed class RoutingController : IDisposable
         if (_paths.UntilExpiry is { } expiry)
         {
             wait = Math.Min(wait, (long)expiry.TotalMilliseconds + 1);
+        }
+
+        if (_policies!.UntilDue is { } due)
+        {
+            wait = Math.Min(wait, (long)due.TotalMilliseconds + 1);
         }
 
         return wait == long.MaxValue ? -1 : (int)Math.Min(wait, int.MaxValue);

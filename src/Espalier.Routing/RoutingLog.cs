@@ -42,6 +42,9 @@ internal static partial class RoutingLog
     [LoggerMessage(4011, LogLevel.Warning, "With strict rp_filter, IKE messages on port 4500 do not reach their daemon, and packets from addresses behind a tunnel are dropped: {Reason}")]
     internal static partial void ValidationOff(ILogger logger, string reason);
 
-    [LoggerMessage(4012, LogLevel.Warning, "Another program removed routing rules ({Rules}) or routes ({Routes}) of Espalier; they are back. What manages the network should leave protocol {Protocol} alone (systemd-networkd: ManageForeignRoutingPolicyRules=no, ManageForeignRoutes=no)")]
-    internal static partial void PutBack(ILogger logger, int rules, int routes, byte protocol);
+    [LoggerMessage(4012, LogLevel.Warning, "Another program removed routing rules ({Rules}) or routes ({Routes}) of Espalier, {Times} times since this was last said; they are back. What manages the network should leave protocol {Protocol} alone (systemd-networkd: ManageForeignRoutingPolicyRules=no, ManageForeignRoutes=no)")]
+    internal static partial void PutBack(ILogger logger, int rules, int routes, int times, byte protocol);
+
+    [LoggerMessage(4013, LogLevel.Warning, "Another program removed nftables of Espalier, or parts of them, {Times} times since this was last said; they are back. What loads a firewall should leave the tables {Table} alone (no 'nft flush ruleset')")]
+    internal static partial void GuardPutBack(ILogger logger, string table, int times);
 }

@@ -62,6 +62,12 @@ public sealed class RemovedByOthersTests
     [InlineData("flush ruleset")]
     [InlineData("delete table inet espalier_esp0")]
     [InlineData("delete table arp espalier_esp0")]
+    [InlineData("flush table inet espalier_esp0")]
+    [InlineData("delete chain inet espalier_esp0 inbound")]
+    [InlineData("delete chain inet espalier_esp0 arrived_6")]
+    [InlineData("flush chain inet espalier_esp0 outbound")]
+    [InlineData("flush chain inet espalier_esp0 in_4")]
+    [InlineData("flush chain arp espalier_esp0 arrive")]
     public void Guard_RemovedByAnother_IsBack(string removal)
     {
         using var host = Make();
@@ -72,7 +78,63 @@ public sealed class RemovedByOthersTests
         Assert.NotEqual(tables, Tables(host));
 
         Assert.True(host.ProcessUntil(() => Tables(host) == tables && host.Controller.Guard.Clear.IsActive), Tables(host));
-        Assert.Single(host.Log, line => line.Contains("another program removed the nftables table", StringComparison.Ordinal) && line.Contains("not dropped", StringComparison.Ordinal));
+        Assert.True(host.ProcessUntil(() => IsTold(host, "Another program")));
+        AssertToldOnce(host, "nftables of Espalier, or parts of them, 1 times");
+    }
+
+    [Fact]
+    public void Guard_ElementRemovedByAnother_IsBack()
+    {
+        using var host = Make();
+        host.FlushGuard();
+        string tables = Tables(host);
+        string set = Assert.Single(host.Host.Exec("nft", "--stateless", "list", "chain", "inet", "espalier_esp0", "in_4").Split([' ', '\n'], StringSplitOptions.RemoveEmptyEntries), word => word.StartsWith('@'));
+
+        host.Host.Exec("nft", "flush", "set", "inet", "espalier_esp0", set[1..]);
+        Assert.NotEqual(tables, Tables(host));
+
+        Assert.True(host.ProcessUntil(() => Tables(host) == tables), Tables(host));
+    }
+
+    [Fact]
+    public void Guard_WrittenByEspalierItself_IsNotTakenForAnother()
+    {
+        using var host = Make();
+        host.FlushGuard();
+        for (int i = 0; i < 5; i++)
+        {
+            var policy = In($"10.{i + 3}.0.0/16", "192.168.0.1/32");
+            host.Add(policy);
+            host.FlushGuard();
+            host.Remove(policy);
+            host.FlushGuard();
+        }
+
+        // What was removed last has been told before this table was.
+        host.Host.Exec("nft", "delete table arp espalier_esp0");
+        Assert.True(host.ProcessUntil(() => IsTold(host, "Another program")));
+        AssertToldOnce(host, "1 times");
+    }
+
+    [Fact]
+    public void RulesAndGuard_RemovedAgainAndAgain_AreBackAndToldOnce()
+    {
+        using var host = Make();
+        host.FlushGuard();
+        var rules = host.RuleLines("-4");
+        string tables = Tables(host);
+
+        for (int i = 0; i < 3; i++)
+        {
+            host.Host.Ip("-4 rule del pref 211");
+            Assert.True(host.ProcessUntil(() => host.RuleLines("-4").Order().SequenceEqual(rules.Order())), string.Join('\n', host.RuleLines("-4")));
+            host.Host.Exec("nft", "flush", "ruleset");
+            Assert.True(host.ProcessUntil(() => Tables(host) == tables), Tables(host));
+        }
+
+        Assert.True(host.ProcessUntil(() => IsTold(host, "removed nftables")));
+        Assert.Single(host.Log, line => line.Contains("Another program removed routing rules", StringComparison.Ordinal));
+        Assert.Single(host.Log, line => line.Contains("Another program removed nftables", StringComparison.Ordinal));
     }
 
     [Fact]
@@ -103,6 +165,8 @@ public sealed class RemovedByOthersTests
         SendUnconnected(host, "fd00:2::5", 4002);
         host.AssertCaught("fd00:2::5", "fd00:9::1", packet => packet.DestinationPort == 4002);
     }
+
+    private static bool IsTold(RoutedHost host, string what) => host.Log.Any(line => line.Contains(what, StringComparison.Ordinal));
 
     private static void AssertToldOnce(RoutedHost host, string what) =>
         Assert.Contains(what, Assert.Single(host.Log, line => line.Contains("Another program", StringComparison.Ordinal)), StringComparison.Ordinal);

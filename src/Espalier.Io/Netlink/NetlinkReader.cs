@@ -42,6 +42,9 @@ internal readonly ref struct NetlinkMessage(ReadOnlySpan<byte> bytes)
 
     internal uint Sequence => MemoryMarshal.Read<uint>(_bytes[8..]);
 
+    /// <summary>Of a notification: the port of who caused it, 0 = the kernel itself.</summary>
+    internal uint PortId => MemoryMarshal.Read<uint>(_bytes[12..]);
+
     /// <summary>What follows struct nlmsghdr.</summary>
     internal ReadOnlySpan<byte> Payload => _bytes[NetlinkWriter.HeaderLength..];
 

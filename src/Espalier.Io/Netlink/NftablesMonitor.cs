@@ -2,39 +2,54 @@ using Espalier.Io.Interop;
 
 namespace Espalier.Io.Netlink;
 
-/// <summary>Tells that somebody removed a table of nftables, not which one. Non-blocking; owned by one thread.</summary>
+/// <summary>
+/// Tells that something of a table of nftables was removed, the table itself included, and by whom. Tables of one name in several families count as one.
+/// Non-blocking; owned by one thread.
+/// </summary>
 public sealed unsafe class NftablesMonitor : IDisposable
 {
     private const int BufferSize = 16 * 1024;
-    private const ushort TableDeleted = (Nl.NFNL_SUBSYS_NFTABLES << 8) | Nl.NFT_MSG_DELTABLE;
+    private const int FamilyHeaderLength = 4;
+
+    // NFTA_TABLE_NAME, NFTA_CHAIN_TABLE, NFTA_RULE_TABLE and so on: the first attribute of each message names the table.
+    private const ushort TableAttribute = 1;
 
     private readonly SafeDescriptor _descriptor;
+    private readonly string _table;
     private readonly byte[] _buffer = new byte[BufferSize];
 
-    private NftablesMonitor(SafeDescriptor descriptor) => _descriptor = descriptor;
+    private NftablesMonitor(SafeDescriptor descriptor, string table)
+    {
+        _descriptor = descriptor;
+        _table = table;
+    }
 
     /// <summary>Descriptor to poll for reading.</summary>
     public int PollDescriptor => _descriptor.Number;
 
     /// <summary>Opens the socket and subscribes; null where the kernel has no nftables, or rights or descriptors are missing.</summary>
-    public static NftablesMonitor? TryOpen()
+    public static NftablesMonitor? TryOpen(string table)
     {
         var descriptor = new SafeDescriptor(
             Libc.socket(Socket.AF_NETLINK, Socket.SOCK_RAW | Socket.SOCK_CLOEXEC | Socket.SOCK_NONBLOCK, Nl.NETLINK_NETFILTER));
         var address = new sockaddr_nl { nl_family = Socket.AF_NETLINK, nl_groups = 1u << (Nl.NFNLGRP_NFTABLES - 1) };
         if (!descriptor.IsInvalid && Libc.bind(descriptor, &address, (uint)sizeof(sockaddr_nl)) == 0)
         {
-            return new NftablesMonitor(descriptor);
+            return new NftablesMonitor(descriptor, table);
         }
 
         descriptor.Dispose();
         return null;
     }
 
-    /// <summary>Takes all notifications that wait; true where a table was removed since the last call, or notifications were lost.</summary>
-    public bool Drain()
+    /// <summary>
+    /// Takes all notifications that wait. Adds to <paramref name="removers"/> the netlink ports (of the program nft: its process id) of those who removed something; true where
+    /// notifications were lost.
+    /// </summary>
+    public bool Drain(ISet<uint> removers)
     {
-        bool removed = false;
+        ArgumentNullException.ThrowIfNull(removers);
+        bool lost = false;
         fixed (byte* pointer = _buffer)
         {
             while (true)
@@ -42,15 +57,15 @@ public sealed unsafe class NftablesMonitor : IDisposable
                 nint length = Libc.recvfrom(_descriptor, pointer, (nuint)_buffer.Length, 0, null, null);
                 if (length >= 0)
                 {
-                    removed |= TellsOfRemoval(_buffer.AsSpan(0, (int)length));
+                    FindRemovers(_buffer.AsSpan(0, (int)length), removers);
                 }
                 else if (Errno.Last == Errno.ENOBUFS)
                 {
-                    removed = true;
+                    lost = true;
                 }
                 else if (Errno.Last != Errno.EINTR)
                 {
-                    return removed;
+                    return lost;
                 }
             }
         }
@@ -59,17 +74,32 @@ public sealed unsafe class NftablesMonitor : IDisposable
     /// <inheritdoc/>
     public void Dispose() => _descriptor.Dispose();
 
-    private static bool TellsOfRemoval(ReadOnlySpan<byte> datagram)
+    private void FindRemovers(ReadOnlySpan<byte> datagram, ISet<uint> removers)
     {
         var reader = new NetlinkReader(datagram);
         while (reader.TryNext(out var message))
         {
-            if (message.Type == TableDeleted)
+            if (IsRemoval(message.Type) && TableOf(message) == _table)
             {
-                return true;
+                removers.Add(message.PortId);
+            }
+        }
+    }
+
+    private static bool IsRemoval(ushort type) => type >> 8 == Nl.NFNL_SUBSYS_NFTABLES
+        && (type & 0xff) is Nl.NFT_MSG_DELTABLE or Nl.NFT_MSG_DELCHAIN or Nl.NFT_MSG_DELRULE or Nl.NFT_MSG_DELSET or Nl.NFT_MSG_DELSETELEM or Nl.NFT_MSG_DELOBJ;
+
+    private static string? TableOf(in NetlinkMessage message)
+    {
+        var attributes = message.AttributesAfter(FamilyHeaderLength);
+        while (attributes.TryNext(out var attribute))
+        {
+            if (attribute.Type == TableAttribute)
+            {
+                return attribute.Text;
             }
         }
 
-        return false;
+        return null;
     }
 }

@@ -4,8 +4,8 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Espalier.Io.Processes;
 
-/// <summary>What a program left behind: its exit code (128 + signal where a signal ended it) and what it wrote to its standard output and error, together.</summary>
-public readonly record struct ProgramResult(int ExitCode, string Output)
+/// <summary>What a program left behind: its exit code (128 + signal where a signal ended it), what it wrote to its standard output and error, together, and the process id that it had.</summary>
+public readonly record struct ProgramResult(int ExitCode, string Output, int ProcessId)
 {
     /// <summary>True for exit code 0.</summary>
     public bool Succeeded => ExitCode == 0;
@@ -50,7 +50,7 @@ public static unsafe class ChildProgram
         int exitCode = Wait(pid, path, timeout);
         byte[] output = new byte[(int)Math.Min(RandomAccess.GetLength(outputFile), LongestOutput)];
         int length = RandomAccess.Read(outputFile, output, 0);
-        return new ProgramResult(exitCode, Encoding.UTF8.GetString(output, 0, length));
+        return new ProgramResult(exitCode, Encoding.UTF8.GetString(output, 0, length), pid);
     }
 
     private static SafeFileHandle CreateFile(string name)

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Text;
 using Espalier.Ipsec.Spd;
@@ -7,12 +8,10 @@ namespace Espalier.Routing.Guard;
 
 /// <summary>
 /// Keeps nftables in step with the policies, on a thread of its own, because each change runs the program nft (about 5 ms, 60 ms for 10,000 elements).
-/// The control thread hands over what changed. A change after a quiet time is written at once; while changes come fast, they are gathered for
-/// <see cref="GatherMilliseconds"/>. Each write is one transaction: there is no moment without the guard.
+/// The control thread hands over what changed (<see cref="GuardChanges"/>). Each write is one transaction: there is no moment without the guard.
 /// </summary>
 internal sealed class ClearGuard : IDisposable
 {
-    private const int GatherMilliseconds = 100;
     private const int RetryMilliseconds = 5000;
     private const int StackSize = 512 * 1024;
 
@@ -20,30 +19,31 @@ internal sealed class ClearGuard : IDisposable
     private readonly Nft? _nft;
     private readonly GuardTally? _tally;
     private readonly Action<GuardStatus> _statusChanged;
-    private readonly object _gate = new();
+    private readonly GuardChanges _changes = new();
+    private readonly RemovalReport _removals;
     private readonly Thread? _thread;
     private readonly Dictionary<(PolicyDirection, IpVersion), GuardGroup> _groups = [];
 
-    // Shared, under the gate.
-    private List<Action> _changes = [];
-    private bool _flush;
-    private bool _stop;
-    private long _handedOver;
-    private long _written;
     private volatile GuardStatus _status;
 
     // The guard thread's own.
     private HashSet<ushort> _ports = [];
     private bool _suspect;
+    private bool _removed;
     private bool _whole;
     private bool _wasWhole;
     private bool _portsChanged = true;
 
-    /// <summary>Starts the thread, which makes the table; where there is no nft, only says so. <paramref name="nft"/>: the program's path, where it is not the one installed.</summary>
-    internal ClearGuard(RoutingOptions options, Action<GuardStatus> statusChanged, string? nft = null)
+    /// <summary>Starts the thread, which makes the table; where there is no nft, only says so.</summary>
+    /// <param name="options">Names and marks.</param>
+    /// <param name="statusChanged">Told of what is on, and why not, at each change, by the guard's thread.</param>
+    /// <param name="removed">Told of the tables that another program took, and how often, by the guard's thread; they are back.</param>
+    /// <param name="nft">The program's path, where it is not the one installed.</param>
+    internal ClearGuard(RoutingOptions options, Action<GuardStatus> statusChanged, Action<string, int>? removed = null, string? nft = null)
     {
         _script = new GuardScript(options);
         _statusChanged = statusChanged;
+        _removals = new RemovalReport(TimeProvider.System, removals => removed?.Invoke(_script.TableName, removals.Times));
         string? program = options.UseGuard && GuardScript.IsPossibleName(options.TunnelName) ? nft ?? Nft.Find() : null;
         string reason = !options.UseGuard ? "switched off by an option"
             : !GuardScript.IsPossibleName(options.TunnelName) ? $"nft takes no table for a TUN called '{options.TunnelName}'"
@@ -61,8 +61,7 @@ internal sealed class ClearGuard : IDisposable
             _tally = new GuardTally(_nft.ReadCounters);
 
             // The first write makes the table, also where there is no policy yet.
-            _changes.Add(static () => { });
-            _handedOver = 1;
+            _changes.Post(static () => { });
             _thread = new Thread(Run, StackSize) { Name = "guard", IsBackground = true };
             _thread.Start();
         }
@@ -92,48 +91,28 @@ internal sealed class ClearGuard : IDisposable
     /// <summary>True where there is an nft to run.</summary>
     internal bool HasProgram => _thread is not null;
 
+    /// <summary>The name of the tables.</summary>
+    internal string TableName => _script.TableName;
+
     /// <summary>Looks whether the tables are still there, and makes them again where somebody removed them.</summary>
     internal void Verify() => Post(() => _suspect = true);
 
-    /// <summary>Waits until everything handed over so far is written, or was refused; false after the timeout.</summary>
-    internal bool Flush(TimeSpan timeout)
+    /// <summary>Something of the tables was removed by those who have these netlink ports: makes the tables again, unless it was this guard.</summary>
+    internal void Verify(IReadOnlyCollection<uint> removers)
     {
-        if (_thread is null)
+        uint[] others = [.. removers.Where(remover => !_nft!.IsOwn(remover))];
+        if (others.Length > 0)
         {
-            return true;
-        }
-
-        long deadline = Environment.TickCount64 + (long)timeout.TotalMilliseconds;
-        lock (_gate)
-        {
-            long wanted = _handedOver;
-            while (_written < wanted)
-            {
-                // Set anew, because each take of changes resets it.
-                _flush = true;
-                Monitor.PulseAll(_gate);
-                long left = deadline - Environment.TickCount64;
-                if (left <= 0 || !Monitor.Wait(_gate, (int)left))
-                {
-                    return false;
-                }
-            }
-
-            return true;
+            // Asked once more when a write that runs now has ended: it may be that one.
+            Post(() => _removed |= others.Any(remover => !_nft!.IsOwn(remover)));
         }
     }
+
+    /// <summary>Waits until everything handed over so far is written, or was refused; false after the timeout.</summary>
+    internal bool Flush(TimeSpan timeout) => _thread is null || _changes.Flush(timeout);
 
     /// <summary>True where everything handed over so far is written, or was refused.</summary>
-    internal bool IsSettled
-    {
-        get
-        {
-            lock (_gate)
-            {
-                return _thread is null || _written == _handedOver;
-            }
-        }
-    }
+    internal bool IsSettled => _thread is null || _changes.IsSettled;
 
     /// <summary>Reads the counters from the kernel (runs nft). Any thread.</summary>
     internal GuardCounters ReadCounters() => _tally?.Read() ?? default;
@@ -146,12 +125,7 @@ internal sealed class ClearGuard : IDisposable
             return;
         }
 
-        lock (_gate)
-        {
-            _stop = true;
-            Monitor.PulseAll(_gate);
-        }
-
+        _changes.Stop();
         _thread.Join();
         _nft!.Run(_script.Remove(arp: false), Nft.RemoveTimeout);
         _nft.Run(_script.Remove(arp: true), Nft.RemoveTimeout);
@@ -159,61 +133,36 @@ internal sealed class ClearGuard : IDisposable
 
     private void Post(Action change)
     {
-        if (_thread is null)
+        if (_thread is not null)
         {
-            return;
-        }
-
-        lock (_gate)
-        {
-            _changes.Add(change);
-            _handedOver++;
-            Monitor.PulseAll(_gate);
+            _changes.Post(change);
         }
     }
 
     private void Run()
     {
-        while (WaitForChanges())
+        while (_changes.WaitForAny(LongestWait()))
         {
+            long began = Stopwatch.GetTimestamp();
             int handled = ApplyChanges();
-            Write();
-            lock (_gate)
-            {
-                _written += handled;
-                Monitor.PulseAll(_gate);
-                WaitForMore();
-            }
+            bool putBack = Write();
+            _removals.TellDue();
+            _changes.Finish(handled, putBack ? RemovalReport.RestAfter(Stopwatch.GetElapsedTime(began), isCovered: false) : TimeSpan.Zero);
         }
     }
 
-    private bool WaitForChanges()
+    private int LongestWait()
     {
-        lock (_gate)
-        {
-            bool again = false;
-            while (_changes.Count == 0 && !_stop && !again)
-            {
-                // What failed once, for want of memory or descriptors, say, is tried again; where nft never worked, only when something changes.
-                again = !Monitor.Wait(_gate, _wasWhole && !_whole ? RetryMilliseconds : Timeout.Infinite);
-            }
-
-            return !_stop;
-        }
+        // What failed once, for want of memory or descriptors, say, is tried again; where nft never worked, only when something changes.
+        int wait = _wasWhole && !_whole ? RetryMilliseconds : Timeout.Infinite;
+        return _removals.UntilDue is { } due ? (int)Math.Min((uint)wait, due.TotalMilliseconds + 1) : wait;
     }
 
     /// <summary>A method of its own, so that the thread does not hold the changes, with policies that are gone by then, while it waits for the next.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
     private int ApplyChanges()
     {
-        List<Action> changes;
-        lock (_gate)
-        {
-            changes = _changes;
-            _changes = [];
-            _flush = false;
-        }
-
+        var changes = _changes.Take();
         foreach (var change in changes)
         {
             change();
@@ -222,34 +171,17 @@ internal sealed class ClearGuard : IDisposable
         return changes.Count;
     }
 
-    /// <summary>Gathers changes, unless somebody waits for them.</summary>
-    private void WaitForMore()
-    {
-        long until = Environment.TickCount64 + GatherMilliseconds;
-        while (!_stop && !_flush && until - Environment.TickCount64 is > 0 and var left)
-        {
-            Monitor.Wait(_gate, (int)left);
-        }
-    }
-
     /// <summary>
     /// Writes the difference; where the kernel refuses it, because somebody else changed the table, or what was written last did not arrive, writes all anew.
+    /// True where it did because another program had removed something.
     /// </summary>
-    private void Write()
+    private bool Write()
     {
-        if (_suspect)
+        bool removed = _whole && (_removed || (_suspect && AreTablesGone()));
+        _removed = _suspect = false;
+        if (_whole && !removed && TryWrite(create: false) is null)
         {
-            _suspect = false;
-            if (_whole && AreTablesGone())
-            {
-                _whole = false;
-                Publish(GuardStatus.AllOff("another program removed the nftables table"));
-            }
-        }
-
-        if (_whole && TryWrite(create: false) is null)
-        {
-            return;
+            return false;
         }
 
         string? refused = _tally!.Replace(() => TryWrite(create: true));
@@ -259,7 +191,7 @@ internal sealed class ClearGuard : IDisposable
         {
             Publish(GuardStatus.AllOff(refused));
         }
-        else if (!_status.Clear.IsActive || !_status.Arrival.IsActive)
+        else if (removed || !_status.Clear.IsActive || !_status.Arrival.IsActive)
         {
             Publish(new GuardStatus(new Protection(true, null), Try(_script.CreateMark()), Try(_script.CreateArpMark())));
         }
@@ -267,6 +199,13 @@ internal sealed class ClearGuard : IDisposable
         {
             Publish(_status with { Arrival = Try(_script.CreateMark()) });
         }
+
+        if (removed && _whole)
+        {
+            _removals.Add();
+        }
+
+        return removed;
     }
 
     private bool AreTablesGone() =>

@@ -24,10 +24,13 @@ internal sealed class GuardScript(RoutingOptions options)
         "icmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert, nd-redirect, "
         + "mld-listener-query, mld-listener-report, mld-listener-done, mld2-listener-report } accept";
 
-    /// <summary>The table, with its family.</summary>
-    internal string Table => $"inet espalier_{options.TunnelName}";
+    /// <summary>The name of both tables.</summary>
+    internal string TableName => $"espalier_{options.TunnelName}";
 
-    private string ArpTable => $"arp espalier_{options.TunnelName}";
+    /// <summary>The table, with its family.</summary>
+    internal string Table => $"inet {TableName}";
+
+    private string ArpTable => $"arp {TableName}";
 
     private string Mark => options.Mark.ToString(CultureInfo.InvariantCulture);
 

@@ -16,6 +16,10 @@ internal sealed class Nft(string program, string table)
     // The control thread waits for it, and feeds the service manager's watchdog (10 s in our unit).
     private static readonly TimeSpan ReadTimeout = TimeSpan.FromSeconds(3);
 
+    // The process ids of the last writes, written by the thread that writes: nft binds its netlink socket to it, and the kernel names it in notifications.
+    private readonly uint[] _writers = new uint[256];
+    private int _writes;
+
     /// <summary>The program's path; null where it is not installed.</summary>
     internal static string? Find() => ChildProgram.Find("nft");
 
@@ -28,6 +32,7 @@ internal sealed class Nft(string program, string table)
         try
         {
             var result = ChildProgram.Run(program, ["-f", "-"], script, timeout);
+            Volatile.Write(ref _writers[_writes++ % _writers.Length], (uint)result.ProcessId);
             return result.Succeeded ? null : $"nft: {FirstLine(result)}";
         }
         catch (DeviceException failure)
@@ -35,6 +40,9 @@ internal sealed class Nft(string program, string table)
             return failure.Message;
         }
     }
+
+    /// <summary>True for the netlink port of a write that has ended. Of one that runs, it is said once it has ended.</summary>
+    internal bool IsOwn(uint port) => port != 0 && Array.IndexOf(_writers, port) >= 0;
 
     /// <summary>Reads the table's counters; null where they cannot be had: the table is gone, say, or nft hangs.</summary>
     internal GuardCounters? ReadCounters()

@@ -57,7 +57,7 @@ public sealed class GuardTableTests
         string program = folder.FilePath("nft"), refusal = folder.FilePath("refuse");
         File.WriteAllText(program, $"#!/bin/sh\n[ -e {refusal} ] && {{ echo Error: refused; exit 1; }}\nexec nft \"$@\"\n");
         Command.Run("chmod", "755", program);
-        using var guard = host.Host.Run(() => new ClearGuard(host.Options, static _ => { }, program));
+        using var guard = host.Host.Run(() => new ClearGuard(host.Options, static _ => { }, nft: program));
         var patience = TimeSpan.FromSeconds(60);
         Guard("10.2.0.0/16");
         Assert.True(guard.Flush(patience));

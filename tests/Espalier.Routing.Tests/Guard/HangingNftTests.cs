@@ -19,7 +19,7 @@ public sealed class HangingNftTests
         string program = folder.FilePath("nft");
         File.WriteAllText(program, $"#!/bin/sh\n{AnswersLate}\nexec nft \"$@\"\n");
         Command.Run("chmod", "755", program);
-        using var guard = host.Host.Run(() => new ClearGuard(host.Options, static _ => { }, program));
+        using var guard = host.Host.Run(() => new ClearGuard(host.Options, static _ => { }, nft: program));
         Assert.True(guard.Flush(TimeSpan.FromSeconds(60)));
         Assert.Equal("on", guard.Status.Clear.ToString());
 
