@@ -87,6 +87,22 @@ public sealed class RunTests
     }
 
     [Fact]
+    public void Run_TunMovedToAnotherNamespace_EndsWithTheReasonAndLeavesNothing()
+    {
+        Requirement.Tun();
+        using var host = NetworkNamespace.Create("run");
+        using var other = NetworkNamespace.Create("other");
+        using var daemon = new Running(host, []);
+
+        host.Ip($"link set esp0 netns {other.Name}");
+
+        Assert.Equal(1, daemon.WaitForExit());
+        Assert.Contains("esp0 is no longer in this network namespace", daemon.Error, StringComparison.Ordinal);
+        Assert.DoesNotContain("4550", host.Ip("rule show"), StringComparison.Ordinal);
+        Assert.DoesNotContain("esp0", other.Ip("link show"), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Run_UnderServiceManager_TellsReadyWatchdogAndStopping()
     {
         Requirement.Tun();

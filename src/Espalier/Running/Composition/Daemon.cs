@@ -114,7 +114,7 @@ internal sealed class Daemon : IDisposable
         _dataPlane = new DataPlaneHost(_database, _devices.ForDataPlane, _routing.LocalAddresses, Configuration.DataPlane(_options));
         _dataPlane.Failed += exception => _failure.TrySetResult(exception.Message);
         _dataPlane.SocketUnavailable += (association, reason) => RunLog.SocketUnavailable(_logger, association.Id.Spi.ToString(), reason);
-        _interfaces = new InterfaceFollower(_dataPlane, _devices.Tun.InterfaceIndex, _logger);
+        _interfaces = new InterfaceFollower(_dataPlane, _devices.Tun.InterfaceIndex, TunnelGone, _logger);
         _interfaces.Start();
         _dataPlane.Start();
         _metrics = new DataPlaneMetrics(_dataPlane, _database);
@@ -146,6 +146,9 @@ internal sealed class Daemon : IDisposable
         _database.Spd.Removed += _ => trim.Removed();
         _control.Loop.EachTurn = () => ControlLoop.Sooner(_routing.Process(), trim.Look());
     }
+
+    private void TunnelGone() => _failure.TrySetResult(
+        $"the TUN device {_devices!.Tun.Name} is no longer in this network namespace: another program moved it away, or removed it; start Espalier again");
 
     private int Entries() => _database.Sad.Count
         + _database.Spd.Count(PolicyDirection.In) + _database.Spd.Count(PolicyDirection.Out) + _database.Spd.Count(PolicyDirection.Forward);

@@ -5,8 +5,11 @@ using Microsoft.Extensions.Logging;
 
 namespace Espalier.Running.Composition;
 
-/// <summary>Tells the data plane the interfaces on which packets come from outside, at start and whenever they change. Control thread.</summary>
-internal sealed class InterfaceFollower(DataPlaneHost dataPlane, int tunnel, ILogger logger) : IDisposable
+/// <summary>
+/// Tells the data plane the interfaces on which packets come from outside, at start and whenever they change; and that the TUN is no longer among them: it can still be read and
+/// written where another program has moved it to another network namespace, but no route leads into it. Control thread.
+/// </summary>
+internal sealed class InterfaceFollower(DataPlaneHost dataPlane, int tunnel, Action tunnelGone, ILogger logger) : IDisposable
 {
     /// <summary>How often what failed is tried again.</summary>
     internal static readonly TimeSpan RetryPeriod = TimeSpan.FromSeconds(30);
@@ -52,7 +55,13 @@ internal sealed class InterfaceFollower(DataPlaneHost dataPlane, int tunnel, ILo
         string[] problems;
         try
         {
-            dataPlane.FollowInterfaces([.. _netlink.GetLinks().Where(link => !link.IsLoopback && link.Index != tunnel)]);
+            var links = _netlink.GetLinks();
+            if (!links.Any(link => link.Index == tunnel))
+            {
+                tunnelGone();
+            }
+
+            dataPlane.FollowInterfaces([.. links.Where(link => !link.IsLoopback && link.Index != tunnel)]);
             problems = [.. dataPlane.SocketProblems];
         }
         catch (NetlinkException failure)
