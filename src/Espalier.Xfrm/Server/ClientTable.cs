@@ -111,7 +111,10 @@ internal sealed class ClientTable(ControlServer server, EncapsulationRegistry en
         server.Counters.Accepted++;
         var refusal = _policy.Check(connection);
         server.Counters.Refused += refusal.Failed ? 1 : 0;
-        if (!refusal.Failed && _clients.Count(client => !client.Refusal.Failed) >= server.Options.MaximumClients)
+        int process = UnixPeer.Credentials(connection)?.ProcessId ?? 0;
+        bool isFull = !refusal.Failed && _clients.Count(client => !client.Refusal.Failed && !client.IsBeside) >= server.Options.MaximumClients;
+        bool isBeside = isFull && MayHaveOneBeside(process);
+        if (isFull && !isBeside)
         {
             server.Counters.TooMany++;
             refusal = new XfrmError(LinuxError.Busy, $"This data plane serves {server.Options.MaximumClients} clients already, and no more: end some of them");
@@ -127,8 +130,21 @@ internal sealed class ClientTable(ControlServer server, EncapsulationRegistry en
             TurnAway(_clients.First(client => client.Refusal.Failed));
         }
 
-        _clients.Add(new ControlClient(server, connection, refusal) { RefusalEnds = Environment.TickCount64 + RefusedMilliseconds });
+        _clients.Add(new ControlClient(server, connection, refusal)
+        {
+            RefusalEnds = Environment.TickCount64 + RefusedMilliseconds,
+            ProcessId = process,
+            IsBeside = isBeside,
+        });
         server.Counters.Clients = _clients.Count;
+    }
+
+    // The watch of the preload library hears on one connection, and asks on another, which it opens when there is something to ask. A process in a PID namespace
+    // that is not below ours has the number 0, as others there.
+    private bool MayHaveOneBeside(int process)
+    {
+        int hearing = _clients.Count(client => client.ProcessId == process && client is { IsAttached: false, Groups: not 0 });
+        return process != 0 && _clients.Count(client => client.ProcessId == process && client.IsBeside) < hearing;
     }
 
     /// <summary>Forgets clients that are gone or have had their time, and accepts again where that failed.</summary>

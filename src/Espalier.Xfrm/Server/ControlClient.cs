@@ -39,6 +39,12 @@ internal sealed class ControlClient : IXfrmPeer, IDisposable
     /// <summary>When a client that may not be served is told so and dropped, though it has asked nothing (milliseconds of Environment.TickCount64).</summary>
     public long RefusalEnds { get; init; }
 
+    /// <summary>The process that connected; 0 = its PID namespace is not one that we see.</summary>
+    public int ProcessId { get; init; }
+
+    /// <summary>True for a connection beyond the limit of clients, beside another one of its process.</summary>
+    public bool IsBeside { get; init; }
+
     /// <summary>Subscribed groups, bit n - 1 for group n.</summary>
     public uint Groups { get; set; }
 

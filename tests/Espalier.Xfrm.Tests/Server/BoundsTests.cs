@@ -213,6 +213,51 @@ public sealed class BoundsTests
     }
 
     [Fact]
+    public void Clients_BeyondTheLimit_OneMoreIsServedForWhoHearsOnItsConnection()
+    {
+        using var server = new ServerHarness(new ControlServerOptions { Path = Unused(), MaximumClients = 2 });
+        using var one = server.Connect();
+        one.DumpSas();
+        using var watch = server.Connect();
+        watch.Subscribe(XfrmGroup.Policy);
+
+        using (var asking = server.Connect())
+        {
+            Assert.Empty(asking.DumpSas());
+            using var another = server.Connect();
+            Assert.Equal(LinuxError.Busy, Assert.Throws<XfrmException>(() => another.DumpSas()).Error);
+        }
+
+        Wait.Until(() => server.Server.Counters.Clients == 2, "what was beside is gone");
+        using (var again = server.Connect())
+        {
+            Assert.Empty(again.DumpSas());
+        }
+
+        Wait.Until(() => server.Server.Counters.Clients == 2, "it too");
+        watch.Dispose();
+        Wait.Until(() => server.Server.Counters.Clients == 1, "the watch is gone");
+        using var second = server.Connect();
+        second.DumpSas();
+        using var third = server.Connect();
+        Assert.Equal(LinuxError.Busy, Assert.Throws<XfrmException>(() => third.DumpSas()).Error);
+    }
+
+    // The kernel names the process that connected, so this takes another one.
+    [Fact]
+    public void Clients_BeyondTheLimitOfAnotherProcess_AreTurnedAway()
+    {
+        using var server = new ServerHarness(new ControlServerOptions { Path = Unused(), MaximumClients = 1 });
+        using var watch = server.Connect();
+        watch.Subscribe(XfrmGroup.Policy);
+
+        var other = Command.Try("env", [.. PreloadLibrary.Environment(server.Path), "ip", "xfrm", "state", "count"]);
+
+        Assert.NotEqual(0, other.ExitCode);
+        Assert.Equal(1, server.Server.Counters.TooMany);
+    }
+
+    [Fact]
     public void Clients_ManyBeyondTheLimit_AreAllTold()
     {
         using var server = new ServerHarness(new ControlServerOptions { Path = Unused(), MaximumClients = 1 });
