@@ -171,7 +171,8 @@ public sealed class ClientTests
         Shell.Run(string.Create(CultureInfo.InvariantCulture, $"prlimit --pid {daemon.Process.Id} --nofile={free}:")).Expect();
         using var client = Exec(host, daemon, "ip xfrm state count");
         Assert.True(Wait.For(() => daemon.Log.Contains("cannot accept", StringComparison.Ordinal)), daemon.Log);
-        Thread.Sleep(2500); // more attempts, which are not told
+        int turns = ControlTurns(daemon);
+        Wait.Until(() => ControlTurns(daemon) >= turns + 3, "more attempts, which are not told");
         Shell.Run(string.Create(CultureInfo.InvariantCulture, $"prlimit --pid {daemon.Process.Id} --nofile=1024:")).Expect();
 
         Assert.Equal("SAD count 0", client.StandardOutput.ReadToEnd().Trim());
@@ -211,6 +212,14 @@ public sealed class ClientTests
 
     private static Process Exec(NetworkNamespace host, EspalierProgram daemon, string command) =>
         Shell.Start(["ip", "netns", "exec", host.Name, EspalierProgram.Path, "exec", "--control", daemon.Control, "--", .. command.Split(' ')]);
+
+    // How often the control thread has slept: as long as it cannot accept, and nothing else happens, once for each attempt.
+    private static int ControlTurns(EspalierProgram daemon)
+    {
+        string thread = Directory.GetDirectories($"/proc/{daemon.Process.Id}/task").Single(task => File.ReadAllText($"{task}/comm").Trim() == "espalier-control"[..15]);
+        return int.Parse(
+            File.ReadLines($"{thread}/status").Single(line => line.StartsWith("voluntary_ctxt_switches:", StringComparison.Ordinal)).Split('\t')[1], CultureInfo.InvariantCulture);
+    }
 
     private static string BatchFile(int client, int number)
     {

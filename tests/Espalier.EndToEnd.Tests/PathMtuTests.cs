@@ -140,16 +140,27 @@ public sealed partial class PathMtuTests(Gateways hosts) : IClassFixture<Gateway
         // The kernel believes a report that fits one of our sockets and keeps it with its route; that must not be taken for the route's MTU.
         hosts.Key(outer6, udp: udp);
         hosts.Ping(inner6: false, "-M do").Expect();
+        long ignored = Counter("icmpErrorsIgnored");
         RawPacket.TooBig(hosts.Router, outer6, udp, 1300, NeverUsed, sequence: 1);
+        Assert.Equal(ignored + 1, Wait.ForValue(() => Counter("icmpErrorsIgnored"), ignored + 1));
+
+        // Of UDP over IPv4 the report hits a socket that only receives, and that says IP_PMTUDISC_OMIT.
+        Assert.Equal(outer6 || !udp, hosts.Moon.Ip($"route get {Gateways.SunAt(outer6)}").Contains("mtu 1300", StringComparison.Ordinal));
         string words = $"xfrm state add {Gateways.Association(Gateways.MoonToSun, outer6)} {Gateways.Gcm()} {Gateways.Encapsulation(outer6, udp)}";
 
-        Gateways.Batch(hosts.MoonDaemon, $"xfrm state flush\n{words}");
+        Gateways.Batch(hosts.MoonDaemon, $"""
+            xfrm state flush
+            {words}
+            xfrm state add src 192.168.0.1 dst 198.51.100.1 proto esp spi 0x20000002 reqid 9 mode tunnel {Gateways.Gcm()}
+            """);
 
         Assert.Equal(1500, hosts.PathMtu());
-        hosts.Moon.Ip("route add 198.51.100.0/24 via 192.168.0.254");
-        hosts.Moon.Ip("route del 198.51.100.0/24");
-        Thread.Sleep(1100); // the time in which route changes are gathered
+        hosts.Moon.Ip("route add 198.51.100.0/24 via 192.168.0.254 mtu 1400");
+
+        // All paths are measured in one go: once that of this route is known, so is the other.
+        Assert.Equal(1400, Wait.ForValue(() => hosts.PathMtu(0x20000002), 1400));
         Assert.Equal(1500, hosts.PathMtu());
+        hosts.Moon.Ip("route del 198.51.100.0/24");
     }
 
     [Theory]

@@ -15,12 +15,16 @@ public sealed class PacketCapture : IDisposable
         "(ip6[6] == 58 and ip6[40] >= 133 and ip6[40] <= 136) or "
         + "(ip6[6] == 0 and ip6[40] == 58 and ((ip6[48] >= 130 and ip6[48] <= 132) or ip6[48] == 143))";
 
+    private readonly NetworkNamespace _host;
+    private readonly string _link;
     private readonly Process _tcpdump;
     private readonly string _file;
 
     /// <summary>Starts and waits until it captures.</summary>
     public PacketCapture(NetworkNamespace host, string link, string filter)
     {
+        _host = host;
+        _link = link;
         _file = Path.Combine(Path.GetTempPath(), $"{host.Name}-{Guid.NewGuid():N}.pcap");
         _tcpdump = host.Start($"tcpdump -i {link} -n -p --immediate-mode -U -Z root -w {_file} {filter}");
         while (_tcpdump.StandardError.ReadLine() is { } line && !line.Contains("listening on", StringComparison.Ordinal))
@@ -37,6 +41,18 @@ public sealed class PacketCapture : IDisposable
         Shell.Run($"kill -INT {_tcpdump.Id}");
         _tcpdump.WaitForExit();
         return _file;
+    }
+
+    /// <summary>
+    /// On an Ethernet link, with a filter that lets other protocols in: sends a frame of its own, ends the capture once it holds that one, and returns all that came before it.
+    /// </summary>
+    public IReadOnlyList<byte[]> FinishBehindAll()
+    {
+        byte[] last = LastFrame.Send(_host, _link);
+        int IndexOfLast() => Frames().ToList().FindIndex(frame => frame.AsSpan().StartsWith(last));
+        Wait.Until(() => IndexOfLast() >= 0, "the last frame is captured");
+        Finish();
+        return [.. Frames().Take(IndexOfLast())];
     }
 
     /// <summary>The captured frames, link header included.</summary>

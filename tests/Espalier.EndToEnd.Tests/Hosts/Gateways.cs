@@ -188,9 +188,11 @@ public sealed class Gateways : IDisposable
     public ShellResult Ping(bool inner6, string options = "", int count = 1, string wait = "2") =>
         Alice.Sh($"ping -n -c {count} -i 0.02 -W {wait} {options} {BobAt(inner6)}");
 
-    /// <summary>The SA moon → sun of moon's daemon in `espalier stat`.</summary>
-    public long PathMtu() => (long)MoonDaemon.Stat()["associations"]!.AsArray()
-        .First(a => Convert.ToUInt32((string)a!["spi"]!, 16) == MoonToSun)!["pathMtu"]!;
+    /// <summary>The path MTU of the SA moon → sun in `espalier stat` of moon's daemon.</summary>
+    public long PathMtu() => PathMtu(MoonToSun);
+
+    /// <summary>That of another SA.</summary>
+    public long PathMtu(uint spi) => (long)MoonDaemon.Stat()["associations"]!.AsArray().First(a => Convert.ToUInt32((string)a!["spi"]!, 16) == spi)!["pathMtu"]!;
 
     /// <inheritdoc/>
     public void Dispose()

@@ -14,11 +14,8 @@ internal sealed class WireTap : IDisposable
     /// <summary>Stops and sorts what was captured.</summary>
     public Sorted Finish()
     {
-        // What was sent just now is still on its way into the file.
-        Thread.Sleep(100);
-        _capture.Finish();
         var sorted = new Sorted();
-        foreach (byte[] frame in _capture.Frames())
+        foreach (byte[] frame in _capture.FinishBehindAll())
         {
             sorted.Add(frame);
         }
