@@ -104,6 +104,45 @@ public sealed class LifeCycleTests
         }
     }
 
+    // Whatever the limit: a start that succeeds can be stopped in order.
+    [Theory]
+    [InlineData(6)]
+    [InlineData(7)]
+    [InlineData(8)]
+    [InlineData(9)]
+    [InlineData(10)]
+    [InlineData(11)]
+    [InlineData(12)]
+    public void Run_FewThreadsToBeHad_EndsInOrder(int threads)
+    {
+        Requirements.Need("setpriv", "prlimit");
+        using var host = NetworkNamespace.Create("solo");
+        using var folder = new TemporaryFolder("few");
+        int user = 65000 + (Environment.ProcessId % 500);
+        string rules = host.Ip("rule show");
+
+        var run = Shell.Run(["ip", "netns", "exec", host.Name, "sh", "-c", $"""
+            setpriv --reuid {user} --regid {user} --clear-groups --inh-caps +net_admin,+net_raw --ambient-caps +net_admin,+net_raw \
+                prlimit --nproc={threads}:{threads} {EspalierProgram.Path} run --control @{host.Name} > {folder.FilePath("out")} 2> {folder.FilePath("err")} &
+            while kill -0 $! 2> /dev/null && ! grep -q ready {folder.FilePath("out")}; do sleep 0.02; done
+            kill -TERM $! 2> /dev/null
+            wait $!
+            """]);
+
+        string error = File.ReadAllText(folder.FilePath("err"));
+        if (File.ReadAllText(folder.FilePath("out")) == "")
+        {
+            Assert.Contains("thread", Assert.Single(error.Split('\n', StringSplitOptions.RemoveEmptyEntries)), StringComparison.Ordinal);
+        }
+        else
+        {
+            Assert.Contains("Stopped", error, StringComparison.Ordinal);
+        }
+
+        Assert.Equal(File.ReadAllText(folder.FilePath("out")) == "" ? 1 : 0, run.ExitCode);
+        Assert.Equal(rules, host.Ip("rule show"));
+    }
+
     [Fact]
     public void Start_BelowAReadOnlyProcSys_WarnsOnceOfSettingsAndOnceOfIke()
     {

@@ -13,7 +13,9 @@ public sealed class ControlLoop : IDisposable
     private readonly Dictionary<int, Registration> _registrations = [];
     private readonly ConcurrentQueue<Action> _posted = new();
     private readonly List<Periodic> _periodic = [];
-    private readonly TaskCompletionSource _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    // What continues it may run on the control thread, which is at its end then: a thread of the pool may not be had.
+    private readonly TaskCompletionSource _completion = new();
     private readonly Lock _gate = new();
     private Thread? _thread;
     private volatile bool _stopping;

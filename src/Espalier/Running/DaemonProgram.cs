@@ -46,15 +46,15 @@ internal static class DaemonProgram
         }
 
         // From here on a signal ends the daemon in order, also while it starts.
-        var stop = new TaskCompletionSource<string>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var ending = new Ending();
         var registrations = StopSignals.Select(signal => PosixSignalRegistration.Create(signal, context =>
         {
             context.Cancel = true;
-            stop.TrySetResult(context.Signal.ToString());
+            ending.Tell(context.Signal.ToString(), isFailure: false);
         })).ToArray();
         try
         {
-            return Serve(options, log, logger, stop.Task, output);
+            return Serve(options, log, logger, ending, output);
         }
         finally
         {
@@ -67,10 +67,11 @@ internal static class DaemonProgram
         exception is OutOfMemoryException or Win32Exception { NativeErrorCode: Errno.EAGAIN or Errno.ENOMEM }
             or TypeInitializationException { InnerException: IOException or OutOfMemoryException };
 
-    private static int Serve(RunOptions options, DaemonLog log, ILogger logger, Task<string> stop, TextWriter output)
+    private static int Serve(RunOptions options, DaemonLog log, ILogger logger, Ending ending, TextWriter output)
     {
-        using var daemon = new Daemon(options, log);
+        using var daemon = new Daemon(options, log, ending);
         daemon.Start();
+        SpareThreads.Try();
         log.Release();
         RunLog.Ready(
             logger, options.TunName, options.ControlPath, options.EncapsulationPort == 0 ? "no UDP encapsulation" : $"UDP port {options.EncapsulationPort}");
@@ -78,10 +79,7 @@ internal static class DaemonProgram
         output.Flush();
         new ServiceNotices(daemon).Ready();
 
-        Task.WaitAny(stop, daemon.Failure);
-
-        bool failed = !stop.IsCompleted;
-        string reason = failed ? daemon.Failure.Result : stop.Result;
+        var (reason, failed) = ending.Wait();
         if (failed)
         {
             RunLog.DeviceLost(logger, reason);

@@ -30,7 +30,7 @@ internal sealed class Daemon : IDisposable
     private readonly RoutingController _routing;
     private readonly CryptoEngine _engine;
     private readonly ControlServer _control;
-    private readonly TaskCompletionSource<string> _failure = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Ending _ending;
     private KernelDevices? _devices;
     private NamespaceClaims? _claims;
     private DataPlaneHost? _dataPlane;
@@ -38,18 +38,16 @@ internal sealed class Daemon : IDisposable
     private InterfaceFollower? _interfaces;
     private bool _disposed;
 
-    /// <summary>Composes; nothing is changed on the host yet.</summary>
-    internal Daemon(RunOptions options, DaemonLog log)
+    /// <summary>Composes; nothing is changed on the host yet. <paramref name="ending"/> is told when the daemon must stop.</summary>
+    internal Daemon(RunOptions options, DaemonLog log, Ending ending)
     {
         _options = options;
+        _ending = ending;
         _logger = log.Create("run");
         _routing = new RoutingController(_database, Configuration.Routing(options), log.Create("routing"));
         _engine = ChooseEngine(options.Crypto);
         _control = new ControlServer(_database, Configuration.Control(options, _engine), log.Create("control"));
     }
-
-    /// <summary>Ends with the reason when the daemon must stop: a device is lost or the control thread has failed.</summary>
-    internal Task<string> Failure => _failure.Task;
 
     /// <summary>The control thread.</summary>
     internal ControlLoop Loop => _control.Loop;
@@ -74,7 +72,9 @@ internal sealed class Daemon : IDisposable
         });
         entered.Task.GetAwaiter().GetResult();
         _ = _control.Loop.Completion.ContinueWith(
-            loop => _failure.TrySetResult(loop.Exception?.InnerException is { } e ? $"the control thread failed: {e}" : "the control thread ended"),
+            loop => _ending.Tell(loop.Exception?.InnerException is { } e ? $"the control thread failed: {e}" : "the control thread ended", isFailure: true),
+            CancellationToken.None,
+            TaskContinuationOptions.ExecuteSynchronously,
             TaskScheduler.Default);
     }
 
@@ -112,7 +112,7 @@ internal sealed class Daemon : IDisposable
     {
         _devices = KernelDevices.Open(_options);
         _dataPlane = new DataPlaneHost(_database, _devices.ForDataPlane, _routing.LocalAddresses, Configuration.DataPlane(_options));
-        _dataPlane.Failed += exception => _failure.TrySetResult(exception.Message);
+        _dataPlane.Failed += exception => _ending.Tell(exception.Message, isFailure: true);
         _dataPlane.SocketUnavailable += (association, reason) => RunLog.SocketUnavailable(_logger, association.Id.Spi.ToString(), reason);
         _interfaces = new InterfaceFollower(_dataPlane, _devices.Tun.InterfaceIndex, TunnelGone, _logger);
         _interfaces.Start();
@@ -147,8 +147,9 @@ internal sealed class Daemon : IDisposable
         _control.Loop.EachTurn = () => ControlLoop.Sooner(_routing.Process(), trim.Look());
     }
 
-    private void TunnelGone() => _failure.TrySetResult(
-        $"the TUN device {_devices!.Tun.Name} is no longer in this network namespace: another program moved it away, or removed it; start Espalier again");
+    private void TunnelGone() => _ending.Tell(
+        $"the TUN device {_devices!.Tun.Name} is no longer in this network namespace: another program moved it away, or removed it; start Espalier again",
+        isFailure: true);
 
     private int Entries() => _database.Sad.Count
         + _database.Spd.Count(PolicyDirection.In) + _database.Spd.Count(PolicyDirection.Out) + _database.Spd.Count(PolicyDirection.Forward);
