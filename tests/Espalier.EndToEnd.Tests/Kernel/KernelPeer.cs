@@ -96,9 +96,9 @@ public sealed class KernelPeer : IDisposable
         _guest.Ip(states + Policies(2, 1, outer6));
     }
 
-    /// <summary>Ping from moon to sun.</summary>
-    public ShellResult Ping(bool inner6, int size, int count = 3) =>
-        _moon.Sh($"ping -n -q -c {count} -i 0.02 -W 5 -s {size} -I {TwoHosts.Inner(1, inner6)} {TwoHosts.Inner(2, inner6)}");
+    /// <summary>Ping from moon to sun, until so many replies are there; a single one is asked for once.</summary>
+    public ShellResult Ping(bool inner6, int size, int count = 1) =>
+        _moon.Sh($"ping -n -q -c {count} -i {(count == 1 ? "20" : "0.02")} -w 20 -s {size} -I {TwoHosts.Inner(1, inner6)} {TwoHosts.Inner(2, inner6)}");
 
     /// <summary>Ping from sun to moon, by busybox.</summary>
     public string PingFromKernel(bool inner6, int size) =>
