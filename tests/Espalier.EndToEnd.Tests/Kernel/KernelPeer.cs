@@ -98,11 +98,11 @@ public sealed class KernelPeer : IDisposable
 
     /// <summary>Ping from moon to sun, until so many replies are there; a single one is asked for once.</summary>
     public ShellResult Ping(bool inner6, int size, int count = 1) =>
-        _moon.Sh($"ping -n -q -c {count} -i {(count == 1 ? "20" : "0.02")} -w 20 -s {size} -I {TwoHosts.Inner(1, inner6)} {TwoHosts.Inner(2, inner6)}");
+        _moon.Sh($"ping -n -q -c {count} -i {(count == 1 ? "60" : "0.02")} -w 60 -s {size} -I {TwoHosts.Inner(1, inner6)} {TwoHosts.Inner(2, inner6)}", seconds: 90);
 
     /// <summary>Ping from sun to moon, by busybox.</summary>
     public string PingFromKernel(bool inner6, int size) =>
-        _guest.Try($"ping -q -c 1 -W 10 -s {size} -I {TwoHosts.Inner(2, inner6)} {TwoHosts.Inner(1, inner6)}").Output;
+        _guest.Try($"ping -q -c 1 -W 60 -s {size} -I {TwoHosts.Inner(2, inner6)} {TwoHosts.Inner(1, inner6)}").Output;
 
     /// <inheritdoc/>
     public void Dispose()
