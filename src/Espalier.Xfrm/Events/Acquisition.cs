@@ -101,7 +101,7 @@ internal sealed class Acquisition
         var writer = _context.Writer;
         writer.Begin(XfrmMessage.Acquire, 0, 0, 0);
         ref var acquire = ref writer.Reserve<XfrmUserAcquire>();
-        acquire.Id = SaWriter.IdOf(larval);
+        SaWriter.FillId(ref acquire.Id, larval);
         acquire.SourceAddress = XfrmConversions.FromAddress(larval.Source);
         XfrmConversions.FromSelector(larval.Selector, ref acquire.Selector);
         PolicyWriter.Fill(ref acquire.Policy, policy);

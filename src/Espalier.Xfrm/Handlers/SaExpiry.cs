@@ -78,7 +78,9 @@ internal sealed class SaExpiry
         var writer = _context.Writer;
         writer.Begin(XfrmMessage.Expire, 0, 0, 0);
         ref var expire = ref writer.Reserve<XfrmUserExpire>();
-        expire.State.Id = new XfrmId { DestinationAddress = id.DestinationAddress, Spi = id.Spi, Protocol = id.Protocol };
+        expire.State.Id.DestinationAddress = id.DestinationAddress;
+        expire.State.Id.Spi = id.Spi;
+        expire.State.Id.Protocol = id.Protocol;
         expire.State.Family = id.Family;
         expire.Hard = 1;
         writer.End();

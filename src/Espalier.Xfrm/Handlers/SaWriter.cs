@@ -16,7 +16,7 @@ internal static class SaWriter
     public static void Fill(ref XfrmUserSaInfo info, SecurityAssociation sa)
     {
         FillSelector(ref info.Selector, sa);
-        info.Id = IdOf(sa);
+        FillId(ref info.Id, sa);
         info.SourceAddress = XfrmConversions.FromAddress(sa.Source);
         XfrmConversions.FromLimits(sa.Limits, ref info.Limits);
         XfrmConversions.FromUsage(sa.Usage, ref info.Current);
@@ -31,13 +31,13 @@ internal static class SaWriter
         info.Flags = (byte)sa.Flags;
     }
 
-    /// <summary>Destination, SPI and protocol.</summary>
-    public static XfrmId IdOf(SecurityAssociation sa) => new()
+    /// <summary>Fills xfrm_id in place: a struct that is copied brings the bytes of its padding, which may be anything.</summary>
+    public static void FillId(ref XfrmId id, SecurityAssociation sa)
     {
-        DestinationAddress = XfrmConversions.FromAddress(sa.Id.Destination),
-        Spi = XfrmConversions.Swap(sa.Id.Spi.Value),
-        Protocol = XfrmValue.ProtocolEsp,
-    };
+        id.DestinationAddress = XfrmConversions.FromAddress(sa.Id.Destination);
+        id.Spi = XfrmConversions.Swap(sa.Id.Spi.Value);
+        id.Protocol = XfrmValue.ProtocolEsp;
+    }
 
     /// <summary>Fills xfrm_usersa_id in place.</summary>
     public static void FillId(ref XfrmUserSaId id, SecurityAssociation sa)
@@ -123,9 +123,9 @@ internal static class SaWriter
         {
             XfrmConversions.FromSelector(sa.Selector, ref selector);
         }
-        else if (sa.State == SaState.Larval)
+        else if (sa.Transform is null)
         {
-            // __find_acq_core gives a larval SA a selector of both addresses and no family.
+            // __find_acq_core gives a larval SA a selector of both addresses and no family; the state says so no more when EXPIRE tells of its end.
             selector.DestinationAddress = XfrmConversions.FromAddress(sa.Id.Destination);
             selector.SourceAddress = XfrmConversions.FromAddress(sa.Source);
             selector.DestinationPrefixLength = (byte)sa.Id.Destination.BitLength;

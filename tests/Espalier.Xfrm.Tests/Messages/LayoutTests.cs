@@ -88,6 +88,18 @@ public sealed class LayoutTests
         Assert.Empty(all.Where(type => !compared.Contains(type)).Select(type => type.Name));
     }
 
+    /// <summary>A struct that is returned brings whatever stood on the stack in the place of its padding, and a message would carry that to its reader.</summary>
+    [Fact]
+    public void Structs_WithPadding_AreFilledInPlaceAndReturnedByNoMethod()
+    {
+        var padded = Structs.Select(entry => entry.Ours).Where(type => SizeOf(type) != FilledBytes(type)).ToHashSet();
+        var methods = typeof(XfrmAddress).Assembly.GetTypes().SelectMany(type => type.GetMethods(
+            BindingFlags.Instance | BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly));
+
+        Assert.Contains(typeof(XfrmId), padded);
+        Assert.Empty(methods.Where(method => padded.Contains(method.ReturnType)).Select(method => $"{method.DeclaringType!.Name}.{method.Name}"));
+    }
+
     [Fact]
     public void Constants_AgainstC_HaveTheirValues()
     {
@@ -182,4 +194,9 @@ public sealed class LayoutTests
         Array.Fill(bytes, (byte)0xff);
         return MemoryMarshal.Read<T>(bytes);
     }
+
+    // Bytes of a struct's fields, padding left out.
+    private static int FilledBytes(Type type) => type.Namespace != typeof(XfrmAddress).Namespace || type.GetCustomAttribute<InlineArrayAttribute>() is not null
+        ? SizeOf(type)
+        : type.GetFields(BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic).Sum(field => FilledBytes(field.FieldType));
 }
