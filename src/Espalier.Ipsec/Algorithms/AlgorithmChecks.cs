@@ -100,13 +100,14 @@ internal static class AlgorithmChecks
         error = algorithm is null ? Unknown(spec)
             : !algorithm.IsSupported() ? $"This machine's cryptographic library has no {spec.Name}."
             : KeyError(spec, algorithm.KeyLengths, algorithm.SaltLength, "salt");
-        if (error is null && !algorithm!.IcvBits.Contains(spec.IcvBits))
-        {
-            error = $"{spec.Name} takes an ICV of {List(algorithm.IcvBits)} bits, not {spec.IcvBits}.";
-        }
-
+        error ??= IcvError(algorithm!, (uint)spec.IcvBits);
         return error is null ? new AeadRecipe(algorithm!, spec.Key, spec.IcvBits / 8, esn, engine) : null;
     }
+
+    /// <summary>See <see cref="EspTransformFactory.AeadIcvError"/>.</summary>
+    internal static string? IcvError(AeadAlgorithm algorithm, uint icvBits) =>
+        Array.Exists(algorithm.IcvBits, bits => bits == icvBits)
+            ? null : $"{algorithm.Name} takes an ICV of {List(algorithm.IcvBits)} bits, not {icvBits}.";
 
     private static EncryptThenMacRecipe? ResolvePair(AlgorithmSpec cipherSpec, AlgorithmSpec macSpec, bool esn, out string? error)
     {

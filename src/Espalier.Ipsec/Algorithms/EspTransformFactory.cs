@@ -29,6 +29,10 @@ public static class EspTransformFactory
     /// </summary>
     public static int DefaultIcvBits(string canonicalName) => AlgorithmCatalog.Mac(canonicalName)?.DefaultIcvBits ?? 0;
 
+    /// <summary>Why an AEAD algorithm cannot be had with an ICV of so many bits, one sentence; null if it can. The kernel knows each by name and ICV.</summary>
+    public static string? AeadIcvError(string canonicalName, uint icvBits) =>
+        AlgorithmCatalog.Aead(canonicalName) is { } algorithm ? AlgorithmChecks.IcvError(algorithm, icvBits) : null;
+
     /// <summary>
     /// Creates the transform of an SA: one AEAD, or encryption plus authentication. Where both an
     /// <see cref="AlgorithmKind.Authentication"/> and an <see cref="AlgorithmKind.AuthenticationTruncated"/> are given, the

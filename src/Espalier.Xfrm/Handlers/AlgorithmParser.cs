@@ -73,6 +73,12 @@ internal static class AlgorithmParser
             return new XfrmError(LinuxError.NotImplemented, $"Algorithm '{name}' ({WordFor(kind)}) is not supported by Espalier", attributes.OffsetOf(type));
         }
 
+        uint icv = IcvOf(value, kind);
+        if (kind == AlgorithmKind.Aead && EspTransformFactory.AeadIcvError(canonical, icv) is { } reason)
+        {
+            return new XfrmError(LinuxError.NotImplemented, reason, attributes.OffsetOf(type));
+        }
+
         uint bits = KeyBits(value);
         if (bits % 8 != 0)
         {
@@ -84,12 +90,6 @@ internal static class AlgorithmParser
             return new XfrmError(LinuxError.Invalid, $"The key of {canonical} is longer than {LongestKey * 8} bits", attributes.OffsetOf(type));
         }
 
-        uint icv = kind switch
-        {
-            AlgorithmKind.Aead => MemoryMarshal.Read<XfrmAlgorithmAead>(value).IcvLength,
-            AlgorithmKind.AuthenticationTruncated => MemoryMarshal.Read<XfrmAlgorithmAuthentication>(value).TruncatedLength,
-            _ => 0,
-        };
         if (icv > 4096)
         {
             return new XfrmError(LinuxError.Invalid, "Invalid length requested for truncated ICV", attributes.OffsetOf(type));
@@ -103,6 +103,13 @@ internal static class AlgorithmParser
         algorithms.Add(new AlgorithmSpec(kind, canonical, value.Slice(HeaderLength(type), (int)(bits / 8)), (int)icv));
         return XfrmError.None;
     }
+
+    private static uint IcvOf(ReadOnlySpan<byte> value, AlgorithmKind kind) => kind switch
+    {
+        AlgorithmKind.Aead => MemoryMarshal.Read<XfrmAlgorithmAead>(value).IcvLength,
+        AlgorithmKind.AuthenticationTruncated => MemoryMarshal.Read<XfrmAlgorithmAuthentication>(value).TruncatedLength,
+        _ => 0,
+    };
 
     private static string WordFor(AlgorithmKind kind) => kind switch
     {

@@ -134,7 +134,7 @@ internal static class PolicyVerifier
         }
 
         return template.Id.Protocol is XfrmValue.ProtocolEsp or XfrmValue.ProtocolAh or XfrmValue.ProtocolIpComp
-                or XfrmValue.ProtocolDestinationOptions or XfrmValue.ProtocolRouting or XfrmValue.ProtocolAny
+                or XfrmValue.ProtocolDestinationOptions or XfrmValue.ProtocolRouting
             ? XfrmError.None : XfrmError.Invalid("Invalid XFRM protocol in template");
     }
 

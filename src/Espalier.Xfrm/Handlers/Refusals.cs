@@ -108,7 +108,6 @@ internal static class Refusals
         XfrmValue.ProtocolIpComp => XfrmError.Protocol("IPComp is not supported by Espalier: switch compression off"),
         XfrmValue.ProtocolDestinationOptions or XfrmValue.ProtocolRouting =>
             XfrmError.Protocol("Mobile IPv6 headers are not supported by Espalier: use ESP"),
-        0 or XfrmValue.ProtocolAny => XfrmError.Protocol("A template for any IPsec protocol is not supported by Espalier: name ESP"),
         _ => XfrmError.Protocol("Only ESP is supported by Espalier"),
     };
 
@@ -171,7 +170,8 @@ internal static class Refusals
                 XfrmError.Unsupported("UDP port 0 (encap espinudp) is not supported by Espalier"),
             XfrmValue.EncapsulationEspInUdp => XfrmError.None,
             XfrmValue.EncapsulationEspInTcp => XfrmError.Unsupported("ESP in TCP (encap espintcp) is not supported by Espalier: use espinudp"),
-            _ => XfrmError.Unsupported("This encapsulation type is not supported by Espalier: use espinudp"),
+            XfrmValue.EncapsulationEspInUdpNonIke => XfrmError.Unsupported("This encapsulation type is not supported by Espalier: use espinudp"),
+            _ => XfrmError.Invalid("Unsupported encapsulation type for ESP"),
         };
     }
 }

@@ -172,7 +172,7 @@ internal sealed class SaHandlers
     public XfrmError Lookup(in XfrmUserSaId id, in XfrmAttributes attributes, out SecurityAssociation? sa)
     {
         sa = null;
-        if (id.Protocol is not (XfrmValue.ProtocolEsp or XfrmValue.ProtocolAh or XfrmValue.ProtocolIpComp)
+        if (id.Protocol is not (XfrmValue.ProtocolEsp or XfrmValue.ProtocolAh or XfrmValue.ProtocolIpComp or XfrmValue.ProtocolAny)
             && !attributes.Has(XfrmAttribute.SourceAddress))
         {
             return new XfrmError(LinuxError.Invalid);

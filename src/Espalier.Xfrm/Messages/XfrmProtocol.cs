@@ -202,6 +202,7 @@ internal static class XfrmValue
     public const byte DefaultBlock = 1;
     public const byte DefaultAccept = 2;
 
+    public const ushort EncapsulationEspInUdpNonIke = 1;
     public const ushort EncapsulationEspInUdp = 2;
     public const ushort EncapsulationEspInTcp = 7;
 

@@ -85,6 +85,7 @@ public sealed class PolicyDifferentialTests
         Request.NewPolicy().With(XfrmAttribute.Template, Request.Template(change: (ref XfrmUserTemplate template) => template.Family = 7)),
         Request.NewPolicy().With(XfrmAttribute.Template, Request.Template(change: (ref XfrmUserTemplate template) => template.Id.Protocol = 6)),
         Request.NewPolicy().With(XfrmAttribute.Template, Request.Template(change: (ref XfrmUserTemplate template) => template.Id.Protocol = 0)),
+        Request.NewPolicy().With(XfrmAttribute.Template, Request.Template(change: (ref XfrmUserTemplate template) => template.Id.Protocol = 255)),
         Request.NewPolicy().With(
             XfrmAttribute.Template,
             Request.Template("2001:db8::1", "2001:db8::2", change: (ref XfrmUserTemplate template) => template.Mode = XfrmValue.ModeTransport)),
