@@ -124,7 +124,8 @@ internal sealed class MigrateHandler
         var wanted = XfrmConversions.ToSelector(selector, version);
         if (selector.Protocol != XfrmValue.ProtocolAny)
         {
-            return _context.Database.Spd.Find(wanted, direction);
+            // No policy has an interface or a user.
+            return selector.InterfaceIndex == 0 && selector.User == 0 ? _context.Database.Spd.Find(wanted, direction) : null;
         }
 
         SecurityPolicy? best = null;

@@ -36,7 +36,14 @@ internal sealed class Migration(XfrmContext context)
                 break;
             }
 
-            if (FindAssociation(entry) is { } old)
+            // As in the kernel, an entry may move on what one before it has just moved.
+            if (Find(news, entry) is { } moved)
+            {
+                news.Remove(moved);
+                error = Clone(moved, entry, attributes, olds, news);
+                moved.Dispose();
+            }
+            else if (Find(context.Database.Sad.All, entry) is { } old)
             {
                 olds.Add(old);
                 error = Clone(old, entry, attributes, olds, news);
@@ -56,7 +63,8 @@ internal sealed class Migration(XfrmContext context)
         return XfrmError.None;
     }
 
-    private SecurityAssociation? FindAssociation(in XfrmUserMigrate entry)
+    // xfrm_migrate_state_find. The kernel takes the newest of several, a larval one too, which it then cannot move: here only those that can be are looked at.
+    private static SecurityAssociation? Find(IEnumerable<SecurityAssociation> associations, in XfrmUserMigrate entry)
     {
         var version = XfrmConversions.ToVersion(entry.OldFamily);
         var source = XfrmConversions.ToAddress(entry.OldSourceAddress, version);
@@ -66,9 +74,8 @@ internal sealed class Migration(XfrmContext context)
             return null;
         }
 
-        // The kernel takes the newest of several.
         SecurityAssociation? found = null;
-        foreach (var sa in context.Database.Sad.All)
+        foreach (var sa in associations)
         {
             if ((byte)sa.Mode == entry.Mode && sa.Id.Destination == destination && sa.Source == source
                 && (entry.ReqId == 0 || sa.ReqId == entry.ReqId) && sa.State == SaState.Valid)
