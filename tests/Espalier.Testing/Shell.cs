@@ -37,8 +37,8 @@ public static class Shell
     /// <summary>Starts a command line inside a namespace, its standard streams redirected; `ip netns exec` replaces itself by the program.</summary>
     public static Process Start(this NetworkNamespace host, string commandLine) => Start(["ip", "netns", "exec", host.Name, .. Split(commandLine)]);
 
-    /// <summary>Starts a program with its standard streams redirected.</summary>
-    public static Process Start(IReadOnlyList<string> command)
+    /// <summary>Starts a program with its standard streams redirected; its input has ended, unless it is to be <paramref name="fed"/>.</summary>
+    public static Process Start(IReadOnlyList<string> command, bool fed = false)
     {
         var start = new ProcessStartInfo(command[0]) { RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true };
         foreach (string argument in command.Skip(1))
@@ -47,7 +47,11 @@ public static class Shell
         }
 
         var process = Process.Start(start) ?? throw new InvalidOperationException($"{command[0]} did not start");
-        process.StandardInput.Close();
+        if (!fed)
+        {
+            process.StandardInput.Close();
+        }
+
         return process;
     }
 
