@@ -32,7 +32,10 @@ public enum DropReason : byte
     /// <summary>No SA has this SPI and destination.</summary>
     InboundUnknownSpi,
 
-    /// <summary>The SA is larval, dead or in error.</summary>
+    /// <summary>The SA is larval: its peer already sends, and the IKE daemon has not installed it yet.</summary>
+    InboundSaLarval,
+
+    /// <summary>The SA is dead or in error.</summary>
     InboundSaNotValid,
 
     /// <summary>The SA has reached a hard lifetime.</summary>

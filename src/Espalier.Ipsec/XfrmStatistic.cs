@@ -121,6 +121,7 @@ public static class DropReasonStatistics
         DropReason.InboundIkeRefused => XfrmStatistic.XfrmInError,
         DropReason.InboundReservedSpi => XfrmStatistic.XfrmInNoStates,
         DropReason.InboundUnknownSpi => XfrmStatistic.XfrmInNoStates,
+        DropReason.InboundSaLarval => XfrmStatistic.XfrmAcquireError,
         DropReason.InboundSaNotValid => XfrmStatistic.XfrmInStateInvalid,
         DropReason.InboundSaExpired => XfrmStatistic.XfrmInStateExpired,
         DropReason.InboundSaDirection => XfrmStatistic.XfrmInStateDirError,

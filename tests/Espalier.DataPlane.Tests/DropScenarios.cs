@@ -30,12 +30,8 @@ internal static class DropScenarios
             DropReason.InboundIkeRefused, _ => [0, 0, 0, 0, 1, 2, 3, 4, 5, 6], relay: new RecordingRelay { Refusal = 100 }),
         [DropReason.InboundReservedSpi] = () => Inbound(DropReason.InboundReservedSpi, _ => [0, 0, 0, 255, 0, 0, 0, 1, 0, 0]),
         [DropReason.InboundUnknownSpi] = () => Inbound(DropReason.InboundUnknownSpi, _ => [0, 0, 9, 9, 0, 0, 0, 1, 0, 0]),
-        [DropReason.InboundSaNotValid] = () => Inbound(DropReason.InboundSaNotValid, pair =>
-        {
-            byte[] packet = pair.Capture(Packets.Udp(Near, Far));
-            pair.RightIn.State = SaState.Larval;
-            return packet;
-        }),
+        [DropReason.InboundSaLarval] = () => InboundState(DropReason.InboundSaLarval, SaState.Larval),
+        [DropReason.InboundSaNotValid] = () => InboundState(DropReason.InboundSaNotValid, SaState.Dead),
         [DropReason.InboundSaExpired] = () => Inbound(
             DropReason.InboundSaExpired, pair => pair.Capture(Packets.Udp(Near, Far)),
             settings: new TunnelSettings { Limits = LifetimeLimits.None with { HardBytes = 1 } },
@@ -176,6 +172,13 @@ internal static class DropScenarios
         Assert.Empty(pair.Left.Network.Sent);
         Assert.Empty(pair.Left.Bypass.Sent);
     }
+
+    private static void InboundState(DropReason reason, SaState state) => Inbound(reason, pair =>
+    {
+        byte[] packet = pair.Capture(Packets.Udp(Near, Far));
+        pair.RightIn.State = state;
+        return packet;
+    });
 
     private static void InboundSaDirection()
     {

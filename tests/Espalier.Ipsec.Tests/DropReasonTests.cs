@@ -12,6 +12,7 @@ public class DropReasonTests
             {
                 DropReason.None or DropReason.InboundDummy => "None",
                 DropReason.PoolEmpty => "XfrmIn",
+                DropReason.InboundSaLarval => "XfrmAcquireError",
                 _ when reason.ToString().StartsWith("Inbound", StringComparison.Ordinal) => "XfrmIn",
                 _ => "XfrmOut",
             };

@@ -36,7 +36,7 @@ public static class EspDecapsulation
         notice = null;
         if (sa.State != SaState.Valid || sa.Transform is not { } transform)
         {
-            return sa.State == SaState.Expired ? DropReason.InboundSaExpired : DropReason.InboundSaNotValid;
+            return NotValid(sa.State);
         }
 
         if (sa.SaDirection == SecurityAssociation.DirectionOut)
@@ -80,7 +80,7 @@ public static class EspDecapsulation
         notice = null;
         if (sa.State != SaState.Valid || sa.Transform is not { } transform)
         {
-            return sa.State == SaState.Expired ? DropReason.InboundSaExpired : DropReason.InboundSaNotValid;
+            return NotValid(sa.State);
         }
 
         // Packets of one batch pass Check before any of them is counted.
@@ -113,6 +113,13 @@ public static class EspDecapsulation
             sa.IntegrityFailures++;
         }
     }
+
+    private static DropReason NotValid(SaState state) => state switch
+    {
+        SaState.Larval => DropReason.InboundSaLarval,
+        SaState.Expired => DropReason.InboundSaExpired,
+        _ => DropReason.InboundSaNotValid,
+    };
 
     // As the kernel: a number that was never sent counts in no counter of the SA, though it is dropped for its sequence number.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -73,7 +73,7 @@ public class EspDecapsulationTests
     }
 
     [Theory]
-    [InlineData(SaState.Larval, DropReason.InboundSaNotValid)]
+    [InlineData(SaState.Larval, DropReason.InboundSaLarval)]
     [InlineData(SaState.Dead, DropReason.InboundSaNotValid)]
     [InlineData(SaState.Expired, DropReason.InboundSaExpired)]
     public void CheckAndCommit_NotValid_AreDropped(SaState state, DropReason reason)
