@@ -40,15 +40,15 @@ public sealed class OpenConnectTests : IDisposable
         string pin = StartGateway(near, number => Session(number, near, far, outer6, (cipher, cipherKey), (mac, macKey, icv)));
         StartClient(outer6 ? $"[{near}]" : near, pin);
 
-        // Rekeyed under way.
-        Wait.Until(() => Pinged(_carol!, "-s 100 10.1.0.1") && Packets(Sessions).Out > 0, () => Printed);
+        // Rekeyed under way. The number 0 of the new SA may be a ping's.
+        Wait.Until(() => Pinged(_carol!, "-W 1 10.1.0.1") && Packets(Sessions).Out > 0, () => Printed);
         foreach (int size in (ReadOnlySpan<int>)[0, 13, 14, 15, 1280, 3000])
         {
             string text = size.ToString(CultureInfo.InvariantCulture);
-            Assert.True(Pinged(_carol!, $"-s {text} 10.1.0.1"), text);
-            Assert.True(Pinged(_carol!, $"-s {text} fd01::1"), text);
-            Assert.True(Pinged(_moon!, $"-s {text} -I 10.1.0.1 10.9.0.2"), text);
-            Assert.True(Pinged(_moon!, $"-s {text} -I fd01::1 fd09::2"), text);
+            Assert.True(Pinged(_carol!, $"-W 10 -s {text} 10.1.0.1"), text);
+            Assert.True(Pinged(_carol!, $"-W 10 -s {text} fd01::1"), text);
+            Assert.True(Pinged(_moon!, $"-W 10 -s {text} -I 10.1.0.1 10.9.0.2"), text);
+            Assert.True(Pinged(_moon!, $"-W 10 -s {text} -I fd01::1 fd09::2"), text);
         }
 
         // openconnect numbers its packets from 0, which RFC 4303 §2.2 has nobody send: the first of each SA is dropped, as by the kernel.
@@ -91,7 +91,7 @@ public sealed class OpenConnectTests : IDisposable
     private static uint Out(int session) => 0x2000 + (uint)session;
 
     private static bool Pinged(NetworkNamespace host, string words) =>
-        host.Sh($"ping -c 1 -W 10 {words}") is { ExitCode: 0 } ping && !ping.Output.Contains("wrong data", StringComparison.Ordinal);
+        host.Sh($"ping -c 1 {words}") is { ExitCode: 0 } ping && !ping.Output.Contains("wrong data", StringComparison.Ordinal);
 
     private void MakeHosts()
     {
