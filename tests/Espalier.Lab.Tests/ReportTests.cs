@@ -78,6 +78,16 @@ public sealed class ReportTests : IDisposable
         Assert.Equal(holds, row.Holds);
     }
 
+    // What nobody reaches says little of the one who does not.
+    [Fact]
+    public void Goals_AgainstLibipsec_SayWhatTheCeilingAndNoTunnelReach()
+    {
+        var rows = GoalTable.Evaluate(Samples.Measured()).ToList();
+        Assert.Equal(["18.0", "40.0"], rows.Single(r => r.Measure == "tcp: one stream" && r.Against == "libipsec").Bounds);
+        Assert.Equal(["", ""], rows.Single(r => r.Measure == "tcp: one stream" && r.Against == "ceiling").Bounds);
+        Assert.All(rows, row => Assert.Equal(GoalRow.Head.Length, row.Names.Length + row.Bounds.Length + 3));
+    }
+
     [Fact]
     public void Comparison_SameRun_ChangesNothing()
     {

@@ -11,10 +11,30 @@ namespace Espalier.Lab.Reporting;
 /// <param name="Goal">What it must reach, or not exceed.</param>
 /// <param name="AtLeast">Which of both.</param>
 /// <param name="WithinSpread">True if an interval that holds the goal is enough.</param>
-internal sealed record GoalRow(string Variant, string Measure, string Against, Estimate Ratio, double Goal, bool AtLeast, bool WithinSpread)
+/// <param name="Ceiling">Of a goal against libipsec: what the ceiling reaches of it, if that was measured.</param>
+/// <param name="NoTunnel">The same without any tunnel: what the generator, the sink and the kernel between them can.</param>
+internal sealed record GoalRow(
+    string Variant, string Measure, string Against, Estimate Ratio, double Goal, bool AtLeast, bool WithinSpread, Estimate? Ceiling, Estimate? NoTunnel)
 {
+    /// <summary>What its columns are.</summary>
+    public static string[] Head => ["measure", "engine", "against", "ratio or value [95 %]", "the ceiling", "no tunnel", "goal", ""];
+
+    /// <summary>Measure, engine and what it is set against.</summary>
+    public string[] Names => [Measure, Variant, Against];
+
+    /// <summary>What the bounds reach.</summary>
+    public string[] Bounds => [Bound(Ceiling), Bound(NoTunnel)];
+
+    /// <summary>The goal, in words.</summary>
+    public string Target => $"{(AtLeast ? "≥" : "≤")} {ResultTables.Number(Goal)}";
+
+    /// <summary>Whether it holds, in words.</summary>
+    public string Outcome => Holds ? "holds" : "does not hold";
+
     /// <summary>True if the median holds.</summary>
     public bool Holds => (AtLeast ? Ratio.Value >= Goal : Ratio.Value <= Goal) || (WithinSpread && Ratio.Low is not null && Ratio.Covers(Goal));
+
+    private static string Bound(Estimate? ratio) => ratio is null ? "" : ResultTables.Number(ratio.Value);
 }
 
 /// <summary>What Espalier must reach against the other subjects, and whether a result file shows it.</summary>
@@ -57,7 +77,9 @@ internal static class GoalTable
             {
                 if ((goal.Engine is null || goal.Engine == ours.Variant) && Ratio(results, goal, ours) is { } ratio)
                 {
-                    yield return new GoalRow(ours.Variant, $"{goal.Experiment}: {goal.Metric}", goal.OverMetric is null ? goal.Against : "one SA", ratio, goal.Value, goal.AtLeast, goal.OverMetric is not null);
+                    yield return new GoalRow(
+                        ours.Variant, $"{goal.Experiment}: {goal.Metric}", goal.OverMetric is null ? goal.Against : "one SA", ratio, goal.Value, goal.AtLeast, goal.OverMetric is not null,
+                        Bound(results, goal, "ceiling"), Bound(results, goal, "direct"));
                 }
             }
         }
@@ -79,10 +101,14 @@ internal static class GoalTable
             return present.Length == 0 ? null : SampleStatistics.MedianOf(present, results.Seed);
         }
 
-        // The best ceiling with the same crypto.
-        var other = results.Measurements
-            .Where(m => m.Subject == goal.Against && m.Experiment == goal.Experiment && m.Metric == goal.Metric && (goal.Against != "ceiling" || m.Variant.StartsWith("gcm", StringComparison.Ordinal)))
-            .OrderByDescending(m => m.Value).FirstOrDefault();
-        return SampleStatistics.RatioOf(ours.Over(other), results.Seed);
+        return SampleStatistics.RatioOf(ours.Over(Best(results, goal, goal.Against)), results.Seed);
     }
+
+    private static Estimate? Bound(ResultFile results, Goal goal, string subject) => goal.Against == "libipsec" && Best(results, goal, subject) is { } bound
+        ? SampleStatistics.RatioOf(bound.Over(Best(results, goal, "libipsec")), results.Seed) : null;
+
+    // The best ceiling with the same crypto.
+    private static Measurement? Best(ResultFile results, Goal goal, string subject) => results.Measurements
+        .Where(m => m.Subject == subject && m.Experiment == goal.Experiment && m.Metric == goal.Metric && (subject != "ceiling" || m.Variant.StartsWith("gcm", StringComparison.Ordinal)))
+        .OrderByDescending(m => goal.AtLeast ? m.Value : -m.Value).FirstOrDefault();
 }

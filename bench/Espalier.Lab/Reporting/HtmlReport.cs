@@ -119,12 +119,13 @@ internal static class HtmlReport
         }
 
         page.Append("<section id=\"goals\"><h2>Espalier's goals</h2><div class=\"wide\"><table><caption>Medians of paired ratios with 95 % confidence intervals</caption><thead><tr>");
-        page.AppendJoin("", ((string[])["measure", "engine", "against", "ratio", "confidence", "goal", ""]).Select(head => $"<th scope=\"col\">{head}</th>")).Append("</tr></thead><tbody>");
+        page.AppendJoin("", GoalRow.Head.Select(head => $"<th scope=\"col\">{head}</th>")).Append("</tr></thead><tbody>");
         foreach (var row in rows)
         {
             string interval = row.Ratio is { Low: { } low, High: { } high } ? $"{ResultTables.Number(low)} … {ResultTables.Number(high)}" : "too few samples";
-            page.Append($"<tr><th scope=\"row\">{Svg.Text(row.Measure)}</th><td>{Svg.Text(row.Variant)}</td><td>{row.Against}</td><td>{ResultTables.Number(row.Ratio.Value)}</td><td>{interval}</td>");
-            page.Append($"<td>{(row.AtLeast ? "≥" : "≤")} {ResultTables.Number(row.Goal)}</td><td class=\"{(row.Holds ? "yes\">holds" : "no\">does not hold")}</td></tr>");
+            page.Append($"<tr><th scope=\"row\">{Svg.Text(row.Measure)}</th>").AppendJoin("", row.Names.Skip(1).Select(name => $"<td>{Svg.Text(name)}</td>"));
+            page.Append($"<td>{ResultTables.Number(row.Ratio.Value)}<br><span class=\"soft\">{interval}</span></td>").AppendJoin("", row.Bounds.Select(bound => $"<td>{bound}</td>"));
+            page.Append($"<td>{row.Target}</td><td class=\"{(row.Holds ? "yes" : "no")}\">{row.Outcome}</td></tr>");
         }
 
         page.Append("</tbody></table></div></section>");

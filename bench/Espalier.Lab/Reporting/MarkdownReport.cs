@@ -56,8 +56,7 @@ internal sealed class MarkdownReport(ResultFile results, IReadOnlyList<Section> 
     private string Goals()
     {
         GoalRow[] rows = [.. GoalTable.Evaluate(results)];
-        return rows.Length == 0 ? "" : Table(["measure", "engine", "against", "ratio or value [95 %]", "goal", ""], rows.Select(row => (string[])
-            [row.Measure, row.Variant, row.Against, Cell(row.Ratio, ""), $"{(row.AtLeast ? "≥" : "≤")} {ResultTables.Number(row.Goal)}", row.Holds ? "holds" : "does not hold"]));
+        return rows.Length == 0 ? "" : Table(GoalRow.Head, rows.Select(row => (string[])[.. row.Names, Cell(row.Ratio, ""), .. row.Bounds, row.Target, row.Outcome]));
     }
 
     private string Findings(Section section, bool folded)

@@ -115,13 +115,12 @@ internal static class ResultTables
 
     private static Table Goals(IEnumerable<GoalRow> rows)
     {
-        var table = new Table().RoundedBorder().Title("Goals: medians of paired ratios with 95 % intervals").AddColumns("espalier", "measure", "against", "ratio or value", "goal", "");
+        var table = new Table().RoundedBorder().Title("Goals: medians of paired ratios with 95 % intervals").AddColumns(GoalRow.Head);
         foreach (var row in rows)
         {
             string interval = row.Ratio.Low is { } low && row.Ratio.High is { } high ? $" [{Number(low)}, {Number(high)}]" : " (too few samples)";
-            table.AddRow(
-                Markup.Escape(row.Variant), Markup.Escape(row.Measure), row.Against, Markup.Escape(Number(row.Ratio.Value) + interval),
-                Markup.Escape($"{(row.AtLeast ? "≥" : "≤")} {Number(row.Goal)}"), row.Holds ? "[green]holds[/]" : "[red]does not hold[/]");
+            string[] cells = [.. row.Names, Number(row.Ratio.Value) + interval, .. row.Bounds, row.Target];
+            table.AddRow([.. cells.Select(Markup.Escape), row.Holds ? $"[green]{row.Outcome}[/]" : $"[red]{row.Outcome}[/]"]);
         }
 
         return table;
