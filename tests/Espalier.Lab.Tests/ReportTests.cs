@@ -2,6 +2,7 @@ using System.Text.Json.Nodes;
 using System.Xml.Linq;
 using Espalier.Lab.Reporting;
 using Espalier.Lab.Results;
+using Spectre.Console;
 
 namespace Espalier.Lab.Tests;
 
@@ -86,6 +87,17 @@ public sealed class ReportTests : IDisposable
         Assert.Equal(["18.0", "40.0"], rows.Single(r => r.Measure == "tcp: one stream" && r.Against == "libipsec").Bounds);
         Assert.Equal(["", ""], rows.Single(r => r.Measure == "tcp: one stream" && r.Against == "ceiling").Bounds);
         Assert.All(rows, row => Assert.Equal(GoalRow.Head.Length, row.Names.Length + row.Bounds.Length + 3));
+    }
+
+    [Fact]
+    public void ResultTables_Goals_ArePrintedWithTheirBounds()
+    {
+        using var text = new StringWriter();
+        var console = AnsiConsole.Create(new AnsiConsoleSettings { Ansi = AnsiSupport.No, Out = new AnsiConsoleOutput(text) });
+        console.Profile.Width = 200;
+        ResultTables.Print(console, Samples.Measured());
+        Assert.Contains("ratio or value [95 %]", text.ToString(), StringComparison.Ordinal);
+        Assert.Contains("40.0", text.ToString(), StringComparison.Ordinal);
     }
 
     [Fact]

@@ -115,7 +115,7 @@ internal static class ResultTables
 
     private static Table Goals(IEnumerable<GoalRow> rows)
     {
-        var table = new Table().RoundedBorder().Title("Goals: medians of paired ratios with 95 % intervals").AddColumns(GoalRow.Head);
+        var table = new Table().RoundedBorder().Title("Goals: medians of paired ratios with 95 % intervals").AddColumns([.. GoalRow.Head.Select(Markup.Escape)]);
         foreach (var row in rows)
         {
             string interval = row.Ratio.Low is { } low && row.Ratio.High is { } high ? $" [{Number(low)}, {Number(high)}]" : " (too few samples)";
