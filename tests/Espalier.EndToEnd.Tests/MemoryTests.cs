@@ -30,7 +30,9 @@ public sealed class MemoryTests
         }
 
         double perPacket = (double)(Allocated(hosts.MoonDaemon) - allocatedBefore) / (Packets(hosts.MoonDaemon) - packetsBefore);
-        Assert.InRange(perPacket, 0, 0.01);
+
+        // The smallest object has 24 bytes: one for each batch of 64 packets would be 0.375. The control thread allocates a little, however few the packets were.
+        Assert.InRange(perPacket, 0, 0.1);
     }
 
     private static long Packets(EspalierProgram daemon) => (long)daemon.Stat()["traffic"]!["packetsOut"]!;
