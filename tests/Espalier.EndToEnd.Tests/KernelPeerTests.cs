@@ -82,7 +82,7 @@ public sealed class KernelPeerTests(KernelPeer peer) : IClassFixture<KernelPeer>
     public void Fragments_CutBeforeEsp_AreReassembledBothWays(bool outer6, bool udp)
     {
         peer.Key(Gcm, outer6, udp);
-        long errors = peer.KernelErrors();
+        var errors = Errors();
 
         foreach (bool inner6 in new[] { false, true })
         {
@@ -98,8 +98,9 @@ public sealed class KernelPeerTests(KernelPeer peer) : IClassFixture<KernelPeer>
     [InlineData(true, true)]
     public void Tcp_BothWaysAtOnce_ArrivesWhole(bool udp, bool inner6)
     {
-        peer.Key(Gcm, udp: udp);
-        long errors = peer.KernelErrors();
+        // On a busy machine packets of the guest's came more than 32 out of order.
+        peer.Key(Gcm, udp: udp, extra: "replay-window 4096");
+        var errors = Errors();
 
         Assert.True(peer.EchoesByTcp(inner6, bytes: 1_000_000));
 
@@ -108,7 +109,7 @@ public sealed class KernelPeerTests(KernelPeer peer) : IClassFixture<KernelPeer>
 
     private void BothWays(bool inner6)
     {
-        long errors = peer.KernelErrors();
+        var errors = Errors();
         var before = Counted();
 
         var there = peer.Ping(inner6, size: 61);
@@ -127,9 +128,8 @@ public sealed class KernelPeerTests(KernelPeer peer) : IClassFixture<KernelPeer>
         return ((long)traffic["packetsOut"]!, (long)traffic["packetsIn"]!);
     }
 
-    private void AssertNoErrors(long before)
-    {
-        Assert.Equal(before, peer.KernelErrors());
-        Assert.DoesNotContain(peer.Daemon.Stat()["drops"]!.AsObject(), drop => (long)drop.Value! != 0);
-    }
+    // The kernel's, and what the daemon dropped, by reason.
+    private (long Kernel, string Daemon) Errors() => (peer.KernelErrors(), peer.Daemon.Stat()["drops"]!.ToJsonString());
+
+    private void AssertNoErrors((long Kernel, string Daemon) before) => Assert.Equal(before, Errors());
 }
