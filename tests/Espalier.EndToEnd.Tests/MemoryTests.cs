@@ -29,10 +29,9 @@ public sealed class MemoryTests
             Assert.InRange(after.RssAnon, 1, before.RssAnon * 11 / 10 + 256);
         }
 
-        double perPacket = (double)(Allocated(hosts.MoonDaemon) - allocatedBefore) / (Packets(hosts.MoonDaemon) - packetsBefore);
-
-        // The smallest object has 24 bytes: one for each batch of 64 packets would be 0.375. The control thread allocates a little, however few the packets were.
-        Assert.InRange(perPacket, 0, 0.1);
+        // The control thread allocates by the second, not by the packet: some 5 KB in this time, however many packets there are.
+        long allocated = Allocated(hosts.MoonDaemon) - allocatedBefore, packets = Packets(hosts.MoonDaemon) - packetsBefore;
+        Assert.InRange(allocated, 0, 8 * 1024 + packets / 100);
     }
 
     private static long Packets(EspalierProgram daemon) => (long)daemon.Stat()["traffic"]!["packetsOut"]!;
