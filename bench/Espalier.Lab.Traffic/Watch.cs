@@ -37,7 +37,7 @@ internal static class Watch
         typist.Join();
         double[] sorted = [.. late.Order()];
         return new Bystander(
-            sorted[sorted.Length / 2], sorted[(int)(sorted.Length * 0.99)], sorted[^1], [.. late.Chunk(TicksPerTenth).Select(c => c.Max())], [.. programs], [.. roundTrips]);
+            sorted[(sorted.Length - 1) / 2], sorted[(((sorted.Length * 99) + 99) / 100) - 1], sorted[^1], [.. late.Chunk(TicksPerTenth).Select(c => c.Max())], [.. programs], [.. roundTrips]);
     }
 
     private static void Type(List<double> microseconds, double end)

@@ -5,7 +5,7 @@ namespace Espalier.Lab;
 /// <param name="Repeat">Alternations; null = each experiment's own number for the profile.</param>
 /// <param name="Seconds">Length of each timed load.</param>
 /// <param name="WarmUp">Seconds of a load that are dropped before it is timed.</param>
-/// <param name="Seed">Seed of the order of subjects and of the bootstrap.</param>
+/// <param name="Seed">Seed of the order of subjects, and of the bootstrap by which two runs are compared.</param>
 /// <param name="QueueLength">txqueuelen of every TUN and veth device.</param>
 /// <param name="SocketBuffer">Default size of socket buffers during the run, bytes; 0 = the host's.</param>
 /// <param name="Pinning">none, or hosts: everything of moon on the first half of the processors, everything of sun on the second.</param>

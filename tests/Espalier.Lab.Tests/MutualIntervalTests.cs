@@ -105,7 +105,7 @@ public sealed class MutualIntervalTests
     public void Of_Samples_IsWiderThanTheConfidenceInterval()
     {
         double[] samples = [1, 1.1, 1.2, 1.3, 1.4];
-        var (confidence, mutual) = (SampleStatistics.MedianOf(samples, 1), MutualInterval.Of(samples, VariancePrior.None)!);
+        var (confidence, mutual) = (SampleStatistics.MedianOf(samples), MutualInterval.Of(samples, VariancePrior.None)!);
         Assert.True(mutual.Low < confidence.Low && mutual.High > confidence.High);
     }
 

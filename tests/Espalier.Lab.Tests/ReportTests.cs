@@ -69,6 +69,64 @@ public sealed class ReportTests : IDisposable
         Assert.Equal("does not hold", Verdicts.OutOfMemory(flat).Word);
     }
 
+    // A median beyond the goal is not the goal reached, where the interval says that it may not be; of one sample there is no interval.
+    [Theory]
+    [InlineData(new[] { 16.0, 16.1, 16.2 }, "holds")]
+    [InlineData(new[] { 14.0, 16.0, 18.0 }, "median holds")]
+    [InlineData(new[] { 12.0, 14.0, 17.0 }, "median does not hold")]
+    [InlineData(new[] { 10.0, 10.1, 10.2 }, "does not hold")]
+    [InlineData(new[] { 16.0 }, "holds, no interval")]
+    [InlineData(new[] { 14.0 }, "does not hold, no interval")]
+    public void Goals_Intervals_DecideHowMuchIsSaid(double[] ratios, string outcome)
+    {
+        var file = Samples.Empty();
+        foreach (var (i, ratio) in ratios.Index())
+        {
+            Samples.Add(file, "tcp", "libipsec", "", "one stream", "Gb/s", i, 1);
+            Samples.Add(file, "tcp", "espalier", "ipsec-mb", "one stream", "Gb/s", i, ratio);
+        }
+
+        Assert.Equal(outcome, Assert.Single(GoalTable.Evaluate(file)).Outcome);
+    }
+
+    // A rate that the generator could not exceed is what a subject carries at least.
+    [Theory]
+    [InlineData(false, false, 3.0, "", "does not hold, no interval")]
+    [InlineData(true, false, 3.0, "≥ ", "not known: the generator ended the search")]
+    [InlineData(true, false, 5.0, "≥ ", "holds, no interval")]
+    [InlineData(false, true, 3.0, "≤ ", "does not hold, no interval")]
+    [InlineData(false, true, 5.0, "≤ ", "not known: the generator ended the search")]
+    [InlineData(true, true, 5.0, "≈ ", "not known: the generator ended the search")]
+    public void Goals_GeneratorEndedASearch_AreBounds(bool ours, bool theirs, double ratio, string bound, string outcome)
+    {
+        var file = Samples.Empty();
+        file.Add("udp", "libipsec", "", "64 B, zero loss", "packets/s", 0, 100, new JsonObject { ["generatorLimited"] = theirs });
+        file.Add("udp", "espalier", "ipsec-mb", "64 B, zero loss", "packets/s", 0, 100 * ratio, new JsonObject { ["generatorLimited"] = ours });
+        var row = Assert.Single(GoalTable.Evaluate(file));
+        Assert.Equal((bound, outcome), (row.Bound, row.Outcome));
+    }
+
+    [Fact]
+    public void Verdict_Slow_GeneratorEndedASearch_SaysAtLeast()
+    {
+        var file = Samples.Empty();
+        file.Add("udp", "libipsec", "", "64 B, zero loss", "packets/s", 0, 80_000, new JsonObject { ["generatorLimited"] = true });
+        file.Add("udp", "ceiling", "gcm", "64 B, zero loss", "packets/s", 0, 300_000, new JsonObject { ["generatorLimited"] = false });
+        var verdict = Verdicts.Slow(file);
+        Assert.Contains("libipsec ≥ 80,000 packets/s, ceiling:gcm 300,000 packets/s (≤ 3.75 times)", verdict.Text, StringComparison.Ordinal);
+        Assert.Equal("not measured", verdict.Word);
+    }
+
+    // Of one turn that was limited the median is a bound, whichever turn came last.
+    [Fact]
+    public void Add_LaterTurnWithoutLimit_StaysABound()
+    {
+        var file = Samples.Empty();
+        file.Add("udp", "libipsec", "", "64 B, zero loss", "packets/s", 0, 80_000, new JsonObject { ["generatorLimited"] = true });
+        file.Add("udp", "libipsec", "", "64 B, zero loss", "packets/s", 1, 90_000, new JsonObject { ["generatorLimited"] = false });
+        Assert.True(Assert.Single(file.Measurements).IsAtLeast);
+    }
+
     [Theory]
     [InlineData(16, true)]
     [InlineData(14, false)]
@@ -106,6 +164,23 @@ public sealed class ReportTests : IDisposable
         var comparison = new Comparison(Samples.Measured(), Samples.Measured());
         Assert.DoesNotContain(comparison.Changes, change => change.BeyondNoise);
         Assert.All(comparison.Ratios, ratio => Assert.True(ratio.Agree && ratio.Mutual));
+    }
+
+    // Turns that lost probes are not left out, as if nothing had changed.
+    [Fact]
+    public void Comparison_TurnsThatLostProbes_Count()
+    {
+        var (one, two) = (Samples.Empty(), Samples.Empty());
+        for (int i = 0; i < 3; i++)
+        {
+            Samples.Add(one, "latency", "openvpn", "", "under TCP, worst", "µs", i, 100);
+            Samples.Add(two, "latency", "openvpn", "", "under TCP, worst", "µs", i, i < 2 ? double.PositiveInfinity : 100);
+        }
+
+        var change = Assert.Single(new Comparison(one, two).Changes);
+        Assert.Equal(double.PositiveInfinity, change.Ratio.Value);
+        Assert.Null(change.Ratio.Low);
+        Assert.Empty(new Comparison(two, two).Changes);
     }
 
     [Fact]
@@ -208,6 +283,8 @@ public sealed class ReportTests : IDisposable
     [InlineData(0.0871, "0.0871")]
     [InlineData(0.12345, "0.123")]
     [InlineData(0, "0")]
+    [InlineData(double.NaN, "–")]
+    [InlineData(double.PositiveInfinity, "∞")]
     public void Number_AnySize_KeepsThreeDigits(double value, string expected) => Assert.Equal(expected, ResultTables.Number(value));
 
     [Fact]
@@ -224,6 +301,32 @@ public sealed class ReportTests : IDisposable
         file.Find("memory", "libipsec", "", "over time")!.Parameters["phases"] = new JsonArray(
             new JsonObject { ["name"] = "idle", ["from"] = 0.0 }, new JsonObject { ["name"] = "UDP flood, 1300 B", ["from"] = 1.5 });
         Assert.Contains(phase, Picture(), StringComparison.Ordinal);
+    }
+
+    // A host that stands still for a second and a half of two has no late wake-up in 99 % of cases.
+    [Theory]
+    [InlineData("flood, delay worst", 1_500_000, "holds")]
+    [InlineData("flood, delay worst", 9_000, "does not hold within the cap")]
+    [InlineData("flood, key round trip worst", 1_500_000, "holds")]
+    public void Verdict_Lockup_LooksAtTheWorst(string metric, double microseconds, string word)
+    {
+        var file = Samples.Empty();
+        Samples.Add(file, "lockup", "libipsec", "", "flood, delay 99 %", "µs", 0, 2300);
+        Samples.Add(file, "lockup", "libipsec", "", "flood, program start", "ms", 0, 1.7);
+        Samples.Add(file, "lockup", "libipsec", "", metric, "µs", 0, microseconds);
+        Samples.Add(file, "lockup", "libipsec", "", metric, "µs", 1, 1);
+        Assert.Equal(word, Verdicts.Lockup(file).Word);
+    }
+
+    [Fact]
+    public void Verdict_OutOfMemory_CountsFloodsApartFromCages()
+    {
+        var file = Samples.Empty();
+        for (int turn = 0; turn < 3; turn++)
+        {
+            Samples.Add(file, "oom", "libipsec", "", "64 MiB, 20 %: until the OOM killer", "s", turn, turn == 0 ? double.PositiveInfinity : 2);
+            Assert.Contains(turn == 0 ? "in 0 of 1 cages" : $"in {turn} of {turn + 1} floods in 1 cages", Verdicts.OutOfMemory(file).Text, StringComparison.Ordinal);
+        }
     }
 
     [Fact]

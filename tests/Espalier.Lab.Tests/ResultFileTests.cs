@@ -55,6 +55,40 @@ public sealed class ResultFileTests : IDisposable
     }
 
     [Fact]
+    public void Write_InfiniteRatio_KeepsToThePublishedSchema()
+    {
+        var file = Samples.Empty();
+        for (int i = 0; i < 6; i++)
+        {
+            Samples.Add(file, "latency", "libipsec", "", "under TCP, worst", "µs", i, 10);
+            Samples.Add(file, "latency", "openvpn", "", "under TCP, worst", "µs", i, i < 5 ? double.PositiveInfinity : 20);
+        }
+
+        file.SetRatios(known: true);
+        Assert.Equal(double.PositiveInfinity, Assert.Single(file.Ratios).Value);
+        Assert.Empty(JsonSchema.Validate(Schema(), JsonNode.Parse(File.ReadAllText(Write(file)))));
+    }
+
+    // A turn that Ctrl-C ended is done again by --resume, and may fail sooner than it did.
+    [Fact]
+    public void Forget_TurnThatDidNotEnd_LeavesNothingOfIt()
+    {
+        var file = Samples.Empty();
+        Samples.Add(file, "tcp", "libipsec", "", "one stream", "Gb/s", 0, 2);
+        Samples.Add(file, "tcp", "libipsec", "", "one stream", "Gb/s", 1, 4);
+        Samples.Add(file, "tcp", "libipsec", "", "four streams both ways", "Gb/s", 1, 4);
+        Samples.Add(file, "tcp", "direct", "", "one stream", "Gb/s", 1, 20);
+        file.Failures.Add(new Failure("tcp", "libipsec", "", 1, "stopped"));
+        file.Failures.Add(new Failure("tcp", "libipsec", "", 0, "no answer"));
+        file.Forget("tcp", "libipsec", "", 1);
+        var left = Assert.Single(file.Measurements, m => m.Subject == "libipsec");
+        Assert.Equal(("one stream", 2), (left.Metric, left.Value));
+        Assert.Equal([2, null], left.Samples);
+        Assert.Equal(0, Assert.Single(file.Failures).Alternation);
+        Assert.Equal(20, file.Find("tcp", "direct", "", "one stream")!.Value);
+    }
+
+    [Fact]
     public void Read_WrittenFile_IsTheSame()
     {
         var before = Samples.Measured();

@@ -47,7 +47,7 @@ internal static class CompareCommand
         }
 
         AnsiConsole.MarkupLineInterpolated(
-            $"{changed.Length} of {comparison.Changes.Count} measurements changed beyond the noise; of {untold} there are too few samples (three are needed) to say.");
+            $"{changed.Length} of {comparison.Changes.Count} measurements changed beyond the noise; of {untold} there are too few samples (three are needed), or one without a logarithm, to say.");
         if (comparison.Ratios.Count > 0)
         {
             int single = comparison.Ratios.Sum(ratio => (ratio.FirstHolds == true ? 1 : 0) + (ratio.SecondHolds == true ? 1 : 0));
@@ -59,7 +59,7 @@ internal static class CompareCommand
             Agreement(comparison.Ratios, ratio => ratio.Within, "lie each within the other run's 95 % confidence interval, which is made to hold the true ratio, not another run's", Confident);
         }
 
-        AnsiConsole.MarkupLineInterpolated($"{comparison.RatiosWithoutInterval.Count} more have no interval: too few samples, or a zero among them.");
+        AnsiConsole.MarkupLineInterpolated($"{comparison.RatiosWithoutInterval.Count} more have no interval: too few samples, or a zero or an infinite one among them.");
     }
 
     private static void Agreement(List<RatioPair> ratios, Func<RatioPair, bool> holds, string how, Func<RatioPair, string> intervals)

@@ -104,6 +104,7 @@ internal sealed class LabRun(ResultFile results, IReadOnlyList<Experiment> exper
 
     private async Task RunAsync(Turn turn, CancellationToken cancellation)
     {
+        results.Forget(turn.Experiment.Name, turn.Subject.Name, turn.Subject.Variant, turn.Alternation);
         await using var bed = await Testbed.CreateAsync(results.Settings, cancellation).ConfigureAwait(false);
         var trial = new Trial(results, turn.Experiment.Name, turn.Alternation, turn.Subject, bed, cancellation);
         try

@@ -86,7 +86,7 @@ internal sealed class OomExperiment : Experiment
         var sent = (await flood.ConfigureAwait(false)).Sent;
         var (times, bytes) = memory.Samples;
         double killed = cage.OutOfMemoryKills();
-        trial.Record($"{name}: until the OOM killer", "s", killed > 0 ? ended : double.PositiveInfinity, ("memoryMiB", mebibytes), ("processorPercent", percent), ("floodSeconds", Length(trial.Settings)), ("kills", killed));
+        trial.Record($"{name}: until the OOM killer", "s", killed > 0 ? Math.Min(ended, clock.Elapsed.TotalSeconds) : double.PositiveInfinity, ("memoryMiB", mebibytes), ("processorPercent", percent), ("floodSeconds", Length(trial.Settings)), ("kills", killed));
         trial.Record($"{name}: flood offered", "packets/s", sent.Packets / sent.Seconds, ("payloadBytes", 1300));
         trial.Record($"{name}: tunnel works again after", "s", await ComesBackAsync(trial, bed, cancellation).ConfigureAwait(false), ("limitSeconds", _comeBack.TotalSeconds));
         if (await trial.Subject.ControlAnswersAsync(bed, cancellation).ConfigureAwait(false) is { } answers)

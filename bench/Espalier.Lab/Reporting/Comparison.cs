@@ -47,8 +47,8 @@ internal sealed class Comparison
                 continue;
             }
 
-            double[] before = Finite(a), after = Finite(b);
-            if (before.Length > 0 && after.Length > 0 && SampleStatistics.Median(before) != 0)
+            double[] before = a.Present, after = b.Present;
+            if (before.Length > 0 && after.Length > 0 && SampleStatistics.Median(before) != 0 && !double.IsNaN(SampleStatistics.Median(after) / SampleStatistics.Median(before)))
             {
                 Changes.Add(new Change(
                     a.Experiment, a.Label, a.Metric, a.Unit, SampleStatistics.Median(before), SampleStatistics.Median(after),
@@ -78,6 +78,4 @@ internal sealed class Comparison
     public List<RatioPair> RatiosWithoutInterval { get; } = [];
 
     private static (string, string, string) Key(Measurement m) => (m.Experiment, m.Label, m.Metric);
-
-    private static double[] Finite(Measurement m) => [.. m.Present.Where(double.IsFinite)];
 }

@@ -11,10 +11,11 @@ namespace Espalier.Lab.Reporting;
 /// <param name="Goal">What it must reach, or not exceed.</param>
 /// <param name="AtLeast">Which of both.</param>
 /// <param name="WithinSpread">True if an interval that holds the goal is enough.</param>
-/// <param name="Ceiling">Of a goal against libipsec: what the ceiling reaches of it, if that was measured.</param>
+/// <param name="Ceiling">Of a goal against libipsec: what the ceiling reaches of it; empty if that was not measured.</param>
 /// <param name="NoTunnel">The same without any tunnel: what the generator, the sink and the kernel between them can.</param>
+/// <param name="Bound">A sign before the ratio where the generator ended a search; else empty.</param>
 internal sealed record GoalRow(
-    string Variant, string Measure, string Against, Estimate Ratio, double Goal, bool AtLeast, bool WithinSpread, Estimate? Ceiling, Estimate? NoTunnel)
+    string Variant, string Measure, string Against, Estimate Ratio, double Goal, bool AtLeast, bool WithinSpread, string Ceiling, string NoTunnel, string Bound)
 {
     /// <summary>What its columns are.</summary>
     public static string[] Head => ["measure", "engine", "against", "ratio or value [95 %]", "the ceiling", "no tunnel", "goal", ""];
@@ -23,18 +24,30 @@ internal sealed record GoalRow(
     public string[] Names => [Measure, Variant, Against];
 
     /// <summary>What the bounds reach.</summary>
-    public string[] Bounds => [Bound(Ceiling), Bound(NoTunnel)];
+    public string[] Bounds => [Ceiling, NoTunnel];
 
     /// <summary>The goal, in words.</summary>
     public string Target => $"{(AtLeast ? "≥" : "≤")} {ResultTables.Number(Goal)}";
 
-    /// <summary>Whether it holds, in words.</summary>
-    public string Outcome => Holds ? "holds" : "does not hold";
+    /// <summary>Whether it holds, in words: of the interval where it leaves the goal out, else of the median only; and what cannot be known.</summary>
+    public string Outcome => IsUnknown ? "not known: the generator ended the search"
+        : Ratio.Low is null ? $"{(Holds ? "holds" : "does not hold")}, no interval"
+        : WithinSpread || !Ratio.Covers(Goal) || Reaches(Ratio.Low.Value) == Reaches(Ratio.High!.Value) ? Holds ? "holds" : "does not hold"
+        : Holds ? "median holds" : "median does not hold";
 
     /// <summary>True if the median holds.</summary>
-    public bool Holds => (AtLeast ? Ratio.Value >= Goal : Ratio.Value <= Goal) || (WithinSpread && Ratio.Low is not null && Ratio.Covers(Goal));
+    public bool Holds => !IsUnknown && (Reaches(Ratio.Value) || (WithinSpread && Ratio.Low is not null && Ratio.Covers(Goal)));
 
-    private static string Bound(Estimate? ratio) => ratio is null ? "" : ResultTables.Number(ratio.Value);
+    // What is at least so much may be more, and what is at most so much less.
+    private bool IsUnknown => Bound switch
+    {
+        "" => false,
+        "≥ " => AtLeast != Reaches(Ratio.Value),
+        "≤ " => AtLeast == Reaches(Ratio.Value),
+        _ => true,
+    };
+
+    private bool Reaches(double value) => AtLeast ? value >= Goal : value <= Goal;
 }
 
 /// <summary>What Espalier must reach against the other subjects, and whether a result file shows it.</summary>
@@ -79,7 +92,7 @@ internal static class GoalTable
                 {
                     yield return new GoalRow(
                         ours.Variant, $"{goal.Experiment}: {goal.Metric}", goal.OverMetric is null ? goal.Against : "one SA", ratio, goal.Value, goal.AtLeast, goal.OverMetric is not null,
-                        Bound(results, goal, "ceiling"), Bound(results, goal, "direct"));
+                        Bound(results, goal, "ceiling"), Bound(results, goal, "direct"), Sign(results, goal, ours));
                 }
             }
         }
@@ -92,20 +105,24 @@ internal static class GoalTable
     {
         if (goal.OverMetric is not null)
         {
-            return results.Find(ours.Experiment, ours.Subject, ours.Variant, goal.OverMetric) is { } one ? SampleStatistics.RatioOf(ours.Over(one), results.Seed) : null;
+            return results.Find(ours.Experiment, ours.Subject, ours.Variant, goal.OverMetric) is { } one ? SampleStatistics.RatioOf(ours.Over(one)) : null;
         }
 
         if (goal.Against == "itself")
         {
             double[] present = ours.Present;
-            return present.Length == 0 ? null : SampleStatistics.MedianOf(present, results.Seed);
+            return present.Length == 0 ? null : SampleStatistics.MedianOf(present);
         }
 
-        return SampleStatistics.RatioOf(ours.Over(Best(results, goal, goal.Against)), results.Seed);
+        return SampleStatistics.RatioOf(ours.Over(Best(results, goal, goal.Against)));
     }
 
-    private static Estimate? Bound(ResultFile results, Goal goal, string subject) => goal.Against == "libipsec" && Best(results, goal, subject) is { } bound
-        ? SampleStatistics.RatioOf(bound.Over(Best(results, goal, "libipsec")), results.Seed) : null;
+    private static string Sign(ResultFile results, Goal goal, Measurement ours) =>
+        goal.OverMetric is null ? ours.BoundOver(goal.Against == "itself" ? null : Best(results, goal, goal.Against)) : "";
+
+    private static string Bound(ResultFile results, Goal goal, string subject) =>
+        goal.Against == "libipsec" && Best(results, goal, subject) is { } bound && Best(results, goal, "libipsec") is var libipsec && SampleStatistics.RatioOf(bound.Over(libipsec)) is { } ratio
+            ? bound.BoundOver(libipsec) + ResultTables.Number(ratio.Value) : "";
 
     // The best ceiling with the same crypto.
     private static Measurement? Best(ResultFile results, Goal goal, string subject) => results.Measurements

@@ -91,23 +91,23 @@ internal static class HtmlReport
         foreach (var metric in metrics.GroupBy(m => (m.Metric, m.Unit)))
         {
             page.Append($"<tr><th scope=\"row\">{Svg.Text(ResultTables.Name(metric.Key.Metric, metric.Key.Unit))}</th>");
-            page.AppendJoin("", labels.Select(label => $"<td>{Cell(metric.FirstOrDefault(m => m.Label == label), results.Seed)}</td>")).Append("</tr>");
+            page.AppendJoin("", labels.Select(label => $"<td>{Cell(metric.FirstOrDefault(m => m.Label == label))}</td>")).Append("</tr>");
         }
 
         page.Append("</tbody></table></div></details>");
     }
 
-    private static string Cell(Measurement? m, int seed)
+    private static string Cell(Measurement? m)
     {
         if (m?.Value is not { } value)
         {
             return "–";
         }
 
-        var estimate = SampleStatistics.MedianOf(m.Present, seed);
+        var estimate = SampleStatistics.MedianOf(m.Present);
         return estimate is { Low: { } low, High: { } high }
-            ? $"{ResultTables.Number(value, m.Unit)}<br><span class=\"soft\">{ResultTables.Number(low)} … {ResultTables.Number(high)}</span>"
-            : ResultTables.Number(value, m.Unit);
+            ? $"{m.Bound}{ResultTables.Number(value, m.Unit)}<br><span class=\"soft\">{ResultTables.Number(low)} … {ResultTables.Number(high)}</span>"
+            : $"{m.Bound}{ResultTables.Number(value, m.Unit)}";
     }
 
     private static void Goals(StringBuilder page, ResultFile results)
@@ -124,7 +124,7 @@ internal static class HtmlReport
         {
             string interval = row.Ratio is { Low: { } low, High: { } high } ? $"{ResultTables.Number(low)} … {ResultTables.Number(high)}" : "too few samples";
             page.Append($"<tr><th scope=\"row\">{Svg.Text(row.Measure)}</th>").AppendJoin("", row.Names.Skip(1).Select(name => $"<td>{Svg.Text(name)}</td>"));
-            page.Append($"<td>{ResultTables.Number(row.Ratio.Value)}<br><span class=\"soft\">{interval}</span></td>").AppendJoin("", row.Bounds.Select(bound => $"<td>{bound}</td>"));
+            page.Append($"<td>{row.Bound}{ResultTables.Number(row.Ratio.Value)}<br><span class=\"soft\">{interval}</span></td>").AppendJoin("", row.Bounds.Select(bound => $"<td>{bound}</td>"));
             page.Append($"<td>{row.Target}</td><td class=\"{(row.Holds ? "yes" : "no")}\">{row.Outcome}</td></tr>");
         }
 

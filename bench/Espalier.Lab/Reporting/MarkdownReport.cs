@@ -56,7 +56,7 @@ internal sealed class MarkdownReport(ResultFile results, IReadOnlyList<Section> 
     private string Goals()
     {
         GoalRow[] rows = [.. GoalTable.Evaluate(results)];
-        return rows.Length == 0 ? "" : Table(GoalRow.Head, rows.Select(row => (string[])[.. row.Names, Cell(row.Ratio, ""), .. row.Bounds, row.Target, row.Outcome]));
+        return rows.Length == 0 ? "" : Table(GoalRow.Head, rows.Select(row => (string[])[.. row.Names, row.Bound + Cell(row.Ratio, ""), .. row.Bounds, row.Target, row.Outcome]));
     }
 
     private string Findings(Section section, bool folded)
@@ -91,7 +91,7 @@ internal sealed class MarkdownReport(ResultFile results, IReadOnlyList<Section> 
             (string[])[ResultTables.Name(metric.Key.Metric, metric.Key.Unit), .. labels.Select(label => Cell(metric.FirstOrDefault(m => m.Label == label)))]));
     }
 
-    private string Cell(Measurement? m) => m?.Value is null ? "–" : Cell(SampleStatistics.MedianOf(m.Present, results.Seed), m.Unit);
+    private static string Cell(Measurement? m) => m?.Value is null ? "–" : m.Bound + Cell(SampleStatistics.MedianOf(m.Present), m.Unit);
 
     private static string Cell(Estimate estimate, string unit) => estimate is { Low: { } low, High: { } high }
         ? $"{ResultTables.Number(estimate.Value, unit)} [{ResultTables.Number(low, unit)}, {ResultTables.Number(high, unit)}]"

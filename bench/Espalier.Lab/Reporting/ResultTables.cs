@@ -35,6 +35,7 @@ internal static class ResultTables
     public static string Number(double value) => Math.Abs(value) switch
     {
         double.PositiveInfinity => "∞",
+        double.NaN => "–",
         >= 1000 => value.ToString("N0", CultureInfo.InvariantCulture),
         >= 100 => value.ToString("0", CultureInfo.InvariantCulture),
         >= 10 => value.ToString("0.0", CultureInfo.InvariantCulture),
@@ -97,9 +98,9 @@ internal static class ResultTables
             foreach (var m in metric.OrderBy(m => results.Subjects.IndexOf(m.Label)))
             {
                 double[] present = m.Present;
-                var ratio = m == reference ? null : SampleStatistics.RatioOf(m.Over(reference), results.Seed);
+                var ratio = m == reference ? null : SampleStatistics.RatioOf(m.Over(reference));
                 table.AddRow(
-                    Markup.Escape(name), Markup.Escape(m.Label), m.Value is { } value ? Number(value, m.Unit) : "–",
+                    Markup.Escape(name), Markup.Escape(m.Label), m.Value is { } value ? m.Bound + Number(value, m.Unit) : "–",
                     present.Length < 2 ? "" : $"{Number(present.Min())} … {Number(present.Max())}", ratio is null ? "" : $"{Number(ratio.Value)}×");
                 name = "";
             }
@@ -119,8 +120,8 @@ internal static class ResultTables
         foreach (var row in rows)
         {
             string interval = row.Ratio.Low is { } low && row.Ratio.High is { } high ? $" [{Number(low)}, {Number(high)}]" : " (too few samples)";
-            string[] cells = [.. row.Names, Number(row.Ratio.Value) + interval, .. row.Bounds, row.Target];
-            table.AddRow([.. cells.Select(Markup.Escape), row.Holds ? $"[green]{row.Outcome}[/]" : $"[red]{row.Outcome}[/]"]);
+            string[] cells = [.. row.Names, row.Bound + Number(row.Ratio.Value) + interval, .. row.Bounds, row.Target];
+            table.AddRow([.. cells.Select(Markup.Escape), row.Holds ? $"[green]{Markup.Escape(row.Outcome)}[/]" : $"[red]{Markup.Escape(row.Outcome)}[/]"]);
         }
 
         return table;

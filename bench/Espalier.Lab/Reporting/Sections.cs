@@ -72,7 +72,7 @@ internal static class Sections
     private static Figure? Bars(ResultFile f, string experiment, string metric, string title)
     {
         var measured = f.Measurements.Where(m => m.Experiment == experiment && m.Metric == metric && m.Present.Length > 0).OrderByDescending(m => m.Value).ToArray();
-        Bar[] bars = [.. measured.Select(m => new Bar(m.Label, SampleStatistics.MedianOf(m.Present, f.Seed)))];
+        Bar[] bars = [.. measured.Select(m => new Bar(m.Label, SampleStatistics.MedianOf(m.Present)))];
         return bars.Length == 0 ? null : new Figure(title, BarChart.Draw(title, measured[0].Unit, bars));
     }
 

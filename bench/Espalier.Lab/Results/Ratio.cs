@@ -30,7 +30,7 @@ internal sealed record Ratio(
         (Measurement Of, double[] Samples)[] measured =
             [.. file.Measurements.Where(m => m.Axis is null && m.Subject != Reference).Select(m => (m, Paired(file, m))).Where(one => one.Item2.Length > 0)];
         var priors = measured.GroupBy(one => (one.Of.Run, one.Of.Experiment)).ToDictionary(group => group.Key, group => VariancePrior.Of(group.Select(one => one.Samples)));
-        return [.. measured.Select(one => (one.Of, one.Samples, SampleStatistics.MedianOf(one.Samples, file.Seed) with
+        return [.. measured.Select(one => (one.Of, one.Samples, SampleStatistics.MedianOf(one.Samples) with
         {
             Mutual = MutualInterval.Of(one.Samples, priors[(one.Of.Run, one.Of.Experiment)]),
         }))];

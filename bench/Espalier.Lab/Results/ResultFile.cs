@@ -24,6 +24,23 @@ internal sealed record Measurement(
     /// <summary>This over another, turn by turn; none of two different runs, whose turns have nothing in common.</summary>
     public double[] Over(Measurement? other) => other is null || other.Run != Run ? [] : Measuring.SampleStatistics.PairedRatios(Samples, other.Samples);
 
+    /// <summary>True if the generator ended a search before the subject did, in a turn at least: the value is then what the subject carries at least.</summary>
+    [JsonIgnore]
+    public bool IsAtLeast => Parameters["generatorLimited"]?.GetValueKind() == JsonValueKind.True;
+
+    /// <summary>That, as a sign before the value; else empty.</summary>
+    [JsonIgnore]
+    public string Bound => IsAtLeast ? "≥ " : "";
+
+    /// <summary>The same of the ratio to another; where both are bounds, it is no more than near.</summary>
+    public string BoundOver(Measurement? other) => (IsAtLeast, other?.IsAtLeast == true) switch
+    {
+        (true, true) => "≈ ",
+        (true, false) => "≥ ",
+        (false, true) => "≤ ",
+        _ => "",
+    };
+
     /// <summary>Samples that are there.</summary>
     [JsonIgnore]
     public double[] Present => [.. Samples.OfType<double>()];
@@ -146,7 +163,30 @@ internal sealed class ResultFile
         }
 
         samples[alternation] = sample;
+        if (found?.IsAtLeast == true)
+        {
+            parameters["generatorLimited"] = true; // of one turn is of their median
+        }
+
         Put(found, new Measurement(experiment, subject, variant, metric, unit, Measuring.SampleStatistics.Median([.. samples.OfType<double>()]), samples, parameters));
+    }
+
+    /// <summary>Takes out what a turn that did not end left: done again, it may fail sooner.</summary>
+    public void Forget(string experiment, string subject, string variant, int alternation)
+    {
+        Failures.RemoveAll(f => f.Experiment == experiment && f.Subject == subject && f.Variant == variant && f.Alternation == alternation);
+        foreach (var old in Measurements.Where(m => m.Experiment == experiment && m.Subject == subject && m.Variant == variant && m.Axis is null && m.Samples.Count > alternation).ToArray())
+        {
+            old.Samples[alternation] = null;
+            if (old.Present is { Length: > 0 } present)
+            {
+                Put(old, old with { Value = Measuring.SampleStatistics.Median(present) });
+            }
+            else
+            {
+                Measurements.Remove(old);
+            }
+        }
     }
 
     /// <summary>Sets a series; a later alternation's takes the place of an earlier one's.</summary>
