@@ -27,7 +27,27 @@ internal sealed record Probed(double?[] Microseconds);
 /// How late a thread with a period of 1 ms was woken, in microseconds; how long it took to start a program, in milliseconds; and a byte to another thread
 /// and back over TCP on loopback, as a key pressed in a remote shell, in microseconds from the moment it was due.
 /// </summary>
-internal sealed record Bystander(double P50, double P99, double Maximum, double[] WorstByTenth, double[] ProgramMilliseconds, double[] RoundTripMicroseconds);
+internal sealed record Bystander(double P50, double P99, double Maximum, double[] WorstByTenth, double[] ProgramMilliseconds, double[] RoundTripMicroseconds)
+{
+    /// <summary>The smallest of sorted values that at least so many in a hundred of all do not exceed.</summary>
+    internal static double NearestRank(double[] sorted, int percent) => sorted[(((sorted.Length * percent) + 99) / 100) - 1];
+
+    /// <summary>The worst delay, in microseconds, in each tenth of a second: a long one is in all tenths from the moment, in seconds, when it began.</summary>
+    internal static double[] Tenths(IReadOnlyList<double> moments, IReadOnlyList<double> delays, double seconds)
+    {
+        double[] worst = new double[Math.Max(1, (int)Math.Ceiling(seconds * 10))];
+        for (int i = 0; i < moments.Count; i++)
+        {
+            int last = Math.Min(worst.Length - 1, (int)((moments[i] + (delays[i] / 1e6)) * 10));
+            for (int tenth = (int)(moments[i] * 10); tenth <= last; tenth++)
+            {
+                worst[tenth] = Math.Max(worst[tenth], delays[i]);
+            }
+        }
+
+        return worst;
+    }
+}
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
 [JsonSerializable(typeof(Listening))]

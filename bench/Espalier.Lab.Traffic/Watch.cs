@@ -11,25 +11,26 @@ namespace Espalier.Lab.Traffic;
 internal static class Watch
 {
     private const double Period = 1e-3, KeyPeriod = 10e-3;
-    private const int TicksPerTenth = 100;
 
     /// <summary>Watches for <paramref name="seconds"/>.</summary>
     internal static Bystander Run(double seconds)
     {
         var programs = new List<double>();
-        double end = Clock.Now + seconds;
+        double begin = Clock.Now, end = begin + seconds;
         var starter = new Thread(() => StartPrograms(programs, end));
         starter.Start();
         var roundTrips = new List<double>();
         var typist = new Thread(() => Type(roundTrips, end));
         typist.Start();
         var late = new List<double>();
+        var moments = new List<double>();
         double due = Clock.Now + Period;
         while (due < end)
         {
             Clock.SleepUntil(due);
             double now = Clock.Now;
             late.Add((now - due) * 1e6);
+            moments.Add(due - begin);
             due = Math.Max(due + Period, now); // ticks slept through are one delay, not many
         }
 
@@ -37,7 +38,7 @@ internal static class Watch
         typist.Join();
         double[] sorted = [.. late.Order()];
         return new Bystander(
-            sorted[(sorted.Length - 1) / 2], sorted[(((sorted.Length * 99) + 99) / 100) - 1], sorted[^1], [.. late.Chunk(TicksPerTenth).Select(c => c.Max())], [.. programs], [.. roundTrips]);
+            Bystander.NearestRank(sorted, 50), Bystander.NearestRank(sorted, 99), sorted[^1], Bystander.Tenths(moments, late, seconds), [.. programs], [.. roundTrips]);
     }
 
     private static void Type(List<double> microseconds, double end)

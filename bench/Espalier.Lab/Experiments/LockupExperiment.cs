@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using Espalier.Lab.Measuring;
 using Espalier.Lab.Results;
@@ -36,11 +37,14 @@ internal sealed class LockupExperiment : Experiment
 
         await using var memory = new ResidentMemory(trial.Processes, ResidentMemory.Limit, trial.Subject.Kill);
         var free = new List<double>();
+        var moments = new List<double>();
+        var clock = Stopwatch.StartNew();
         long stalls = Stalls(), pressure = PressureMicroseconds() ?? 0;
         var flood = trial.Loads.UdpAsync(1300, 0, seconds + 0.3);
         var watch = Loads.WatchAsync(seconds, cancellation);
         while (!flood.IsCompleted)
         {
+            moments.Add(clock.Elapsed.TotalSeconds);
             free.Add(Available());
             await Task.Delay(100, cancellation).ConfigureAwait(false);
         }
@@ -56,7 +60,7 @@ internal sealed class LockupExperiment : Experiment
         }
 
         trial.RecordSeries("flood, worst delay", "µs", new Axis("time", "s", [.. felt.WorstByTenth.Select((_, i) => i / 10.0)]), felt.WorstByTenth);
-        trial.RecordSeries("flood, free memory", "MB", new Axis("time", "s", [.. free.Select((_, i) => i / 10.0)]), [.. free.Select(b => b / 1e6)]);
+        trial.RecordSeries("flood, free memory", "MB", new Axis("time", "s", [.. moments]), [.. free.Select(b => b / 1e6)]);
         if (memory.StoppedAtLimit)
         {
             trial.Fail($"stopped at {ResidentMemory.Limit / 1e9:0.0} GB of resident memory");
