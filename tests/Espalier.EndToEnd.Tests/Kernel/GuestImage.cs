@@ -5,7 +5,7 @@ using Espalier.Testing;
 namespace Espalier.EndToEnd.Tests.Kernel;
 
 /// <summary>
-/// What the guest boots: Debian's kernel, which tests/run unpacks into artifacts/linux, and a root file system of this machine's busybox and `ip`, the
+/// What the guest boots: the distribution's kernel, which tests/run unpacks into artifacts/linux, and a root file system of this machine's busybox and `ip`, the
 /// kernel's modules for ESP, and an init that runs the commands that come by a virtio port. It powers the guest off when the port's other end is closed.
 /// </summary>
 internal static partial class GuestImage
@@ -67,7 +67,7 @@ internal static partial class GuestImage
     {
         Requirements.Need("qemu-system-x86_64", "busybox", "ldd", "timeout", "gcc");
         Assert.SkipUnless(
-            Directory.Exists($"{Linux}/boot") && Directory.Exists($"{Linux}/lib/modules"), "needs Debian's linux-image for x86-64, which tests/run unpacks into artifacts/linux");
+            Directory.Exists($"{Linux}/boot") && Directory.Exists($"{Linux}/lib/modules"), "needs a distribution's linux-image for x86-64, which tests/run unpacks into artifacts/linux");
     }
 
     /// <summary>The kernel as QEMU takes it.</summary>
