@@ -21,7 +21,7 @@ namespace Espalier.Routing;
 /// SPD in, fwd, out ──▶ guard: packets in clear are dropped                                PolicyFollower
 /// SAD ──▶ MTU of the TUN, path MTU of each SA; ports that the guard exempts               AssociationFollower
 /// rtnetlink ──▶ local addresses, sources of the routes, MTU of the paths                  HostFollower
-/// rtnetlink, nftables ──▶ what others removed of rules, routes and guard is put back      PolicyFollower
+/// rtnetlink, nftables ──▶ what others removed of rules and routes, or changed of the guard, is put back      PolicyFollower
 /// </code>
 /// Owned by the control thread: every member but <see cref="LocalAddresses"/> and <see cref="Guard"/> belongs to it. The thread must be in the network
 /// namespace of the TUN. What policies and SAs ask for is written when they are added; what goes, and what can wait, in <see cref="Process"/>, which
@@ -40,7 +40,7 @@ public sealed class RoutingController : IDisposable
     private readonly HostFollower _host;
     private readonly TunnelPaths _paths;
     private readonly Patience _guardPatience = new(TimeProvider.System);
-    private readonly HashSet<uint> _removers = [];
+    private readonly HashSet<uint> _authors = [];
     private IReadOnlyList<IpVersion> _versions = [];
     private PolicyFollower? _policies;
     private AssociationFollower? _associations;
@@ -265,7 +265,7 @@ public sealed class RoutingController : IDisposable
     /// <summary>Begins to follow SPD and SAD, and waits for the guard that this asks for.</summary>
     private void TakeOverDatabase(Dictionary<IpVersion, CatchRules> rules, CatchRoutes routes, GuardReport report)
     {
-        _guard = new ClearGuard(_options, report.Tell, report.TellRemoved);
+        _guard = new ClearGuard(_options, report.Tell, report.TellPutBack);
         _nftables = _guard.HasProgram ? NftablesMonitor.TryOpen(_guard.TableName) : null;
         var ports = new ExemptPorts(_options, _guard);
         ports.Publish();
@@ -286,15 +286,15 @@ public sealed class RoutingController : IDisposable
 
     private void FollowNftables()
     {
-        _removers.Clear();
-        if (_nftables?.Drain(_removers) == true)
+        _authors.Clear();
+        if (_nftables?.Drain(_authors) == true)
         {
             _guard!.Verify();
         }
 
-        if (_removers.Count > 0)
+        if (_authors.Count > 0)
         {
-            _guard!.Verify(_removers);
+            _guard!.Verify(_authors);
         }
     }
 

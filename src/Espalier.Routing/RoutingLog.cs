@@ -45,6 +45,6 @@ internal static partial class RoutingLog
     [LoggerMessage(4012, LogLevel.Warning, "Another program removed routing rules ({Rules}) or routes ({Routes}) of Espalier, {Times} times since this was last said; they are back. What manages the network should leave protocol {Protocol} alone (systemd-networkd: ManageForeignRoutingPolicyRules=no, ManageForeignRoutes=no)")]
     internal static partial void PutBack(ILogger logger, int rules, int routes, int times, byte protocol);
 
-    [LoggerMessage(4013, LogLevel.Warning, "Another program removed nftables of Espalier, or parts of them, {Times} times since this was last said; they are back. What loads a firewall should leave the tables {Table} alone (no 'nft flush ruleset')")]
+    [LoggerMessage(4013, LogLevel.Warning, "Another program removed or changed nftables of Espalier {Times} times since this was last said; they are as they must be. What loads a firewall should leave the tables {Table} alone (no 'nft flush ruleset')")]
     internal static partial void GuardPutBack(ILogger logger, string table, int times);
 }

@@ -6,7 +6,7 @@ namespace Espalier.Routing.Tests;
 
 /// <summary>
 /// Rules, routes and the guard that another program takes away, as systemd-networkd does with what it does not know and firewalls do when they are loaded, come back without a change of
-/// policies. The hosts are drawn at <see cref="RoutedHost"/>.
+/// policies; so does the guard that another program changes. The hosts are drawn at <see cref="RoutedHost"/>.
 /// </summary>
 public sealed class RemovedByOthersTests
 {
@@ -79,7 +79,69 @@ public sealed class RemovedByOthersTests
 
         Assert.True(host.ProcessUntil(() => Tables(host) == tables && host.Controller.Guard.Clear.IsActive), Tables(host));
         Assert.True(host.ProcessUntil(() => IsTold(host, "Another program")));
-        AssertToldOnce(host, "nftables of Espalier, or parts of them, 1 times");
+        AssertToldOnce(host, "nftables of Espalier 1 times");
+    }
+
+    [Theory]
+    [InlineData("add table inet espalier_esp0 { flags dormant; }")]
+    [InlineData("add table arp espalier_esp0 { flags dormant; }")]
+    [InlineData("insert rule inet espalier_esp0 inbound accept")]
+    [InlineData("insert rule inet espalier_esp0 in_4 return")]
+    [InlineData("add rule inet espalier_esp0 exempt accept")]
+    [InlineData("insert rule arp espalier_esp0 arrive drop")]
+    [InlineData("add chain inet espalier_esp0 outbound { policy drop; }")]
+    [InlineData("add chain inet espalier_esp0 other { type filter hook input priority 0; policy drop; }")]
+    [InlineData("add set inet espalier_esp0 other { type ipv4_addr; }")]
+    [InlineData("add counter inet espalier_esp0 other")]
+    public void Guard_ChangedByAnother_IsAsItWas(string change)
+    {
+        using var host = Make();
+        host.FlushGuard();
+        string tables = Tables(host);
+
+        host.Host.Exec("nft", change.Split(' '));
+        Assert.NotEqual(tables, Tables(host));
+
+        Assert.True(host.ProcessUntil(() => Tables(host) == tables && host.Controller.Guard.Clear.IsActive), Tables(host));
+        Assert.True(host.ProcessUntil(() => IsTold(host, "Another program")));
+        AssertToldOnce(host, "changed nftables of Espalier 1 times");
+    }
+
+    // An accept of another in a loop is not answered with a line each time.
+    [Fact]
+    public void Guard_ChangedAgainAndAgain_HoldsAndIsToldOnce()
+    {
+        using var host = GuardedHost.Make();
+        host.Add(In("10.2.0.0/16", "192.168.0.1/32"));
+        host.FlushGuard();
+        string tables = Tables(host);
+
+        foreach (string change in (ReadOnlySpan<string>)["add table inet espalier_esp0 { flags dormant; }", "insert rule inet espalier_esp0 inbound accept", "insert rule inet espalier_esp0 in_4 accept"])
+        {
+            host.Host.Exec("nft", change.Split(' '));
+            GuardedHost.AssertArrives(host, "10.2.0.5");
+            Assert.True(host.ProcessUntil(() => Tables(host) == tables), Tables(host));
+            GuardedHost.AssertDropped(host, "10.2.0.5");
+        }
+
+        Assert.True(host.ProcessUntil(() => IsTold(host, "changed nftables")));
+        Assert.Single(host.Log, line => line.Contains("Another program", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void Guard_ElementAddedByAnother_IsGone()
+    {
+        using var host = Make();
+        host.FlushGuard();
+        string tables = Tables(host);
+        string set = Assert.Single(host.Host.Exec("nft", "--stateless", "list", "chain", "inet", "espalier_esp0", "in_4").Split([' ', '\n'], StringSplitOptions.RemoveEmptyEntries), word => word.StartsWith('@'));
+        string key = host.Host.Exec("nft", "list", "set", "inet", "espalier_esp0", set[1..]);
+        string element = key[(key.IndexOf("elements = {", StringComparison.Ordinal) + 12)..key.IndexOf('}', StringComparison.Ordinal)].Trim();
+
+        host.Host.Exec("nft", "add", "element", "inet", "espalier_esp0", set[1..], "{", element.Replace("10.2.0.0", "10.9.0.0", StringComparison.Ordinal), "}");
+        Assert.NotEqual(tables, Tables(host));
+
+        Assert.True(host.ProcessUntil(() => Tables(host) == tables), Tables(host));
     }
 
     [Fact]
@@ -132,9 +194,9 @@ public sealed class RemovedByOthersTests
             Assert.True(host.ProcessUntil(() => Tables(host) == tables), Tables(host));
         }
 
-        Assert.True(host.ProcessUntil(() => IsTold(host, "removed nftables")));
+        Assert.True(host.ProcessUntil(() => IsTold(host, "changed nftables")));
         Assert.Single(host.Log, line => line.Contains("Another program removed routing rules", StringComparison.Ordinal));
-        Assert.Single(host.Log, line => line.Contains("Another program removed nftables", StringComparison.Ordinal));
+        Assert.Single(host.Log, line => line.Contains("Another program removed or changed nftables", StringComparison.Ordinal));
     }
 
     [Fact]

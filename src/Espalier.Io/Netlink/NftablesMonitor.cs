@@ -1,9 +1,10 @@
+using System.Text;
 using Espalier.Io.Interop;
 
 namespace Espalier.Io.Netlink;
 
 /// <summary>
-/// Tells that something of a table of nftables was removed, the table itself included, and by whom. Tables of one name in several families count as one.
+/// Tells that something of a table of nftables was added, changed or removed, the table itself included, and by whom. Tables of one name in several families count as one.
 /// Non-blocking; owned by one thread.
 /// </summary>
 public sealed unsafe class NftablesMonitor : IDisposable
@@ -15,13 +16,13 @@ public sealed unsafe class NftablesMonitor : IDisposable
     private const ushort TableAttribute = 1;
 
     private readonly SafeDescriptor _descriptor;
-    private readonly string _table;
+    private readonly byte[] _table;
     private readonly byte[] _buffer = new byte[BufferSize];
 
     private NftablesMonitor(SafeDescriptor descriptor, string table)
     {
         _descriptor = descriptor;
-        _table = table;
+        _table = Encoding.UTF8.GetBytes(table);
     }
 
     /// <summary>Descriptor to poll for reading.</summary>
@@ -43,12 +44,12 @@ public sealed unsafe class NftablesMonitor : IDisposable
     }
 
     /// <summary>
-    /// Takes all notifications that wait. Adds to <paramref name="removers"/> the netlink ports (of the program nft: its process id) of those who removed something; true where
+    /// Takes all notifications that wait. Adds to <paramref name="authors"/> the netlink ports (of the program nft: its process id) of those who changed something; true where
     /// notifications were lost.
     /// </summary>
-    public bool Drain(ISet<uint> removers)
+    public bool Drain(ISet<uint> authors)
     {
-        ArgumentNullException.ThrowIfNull(removers);
+        ArgumentNullException.ThrowIfNull(authors);
         bool lost = false;
         fixed (byte* pointer = _buffer)
         {
@@ -57,7 +58,7 @@ public sealed unsafe class NftablesMonitor : IDisposable
                 nint length = Libc.recvfrom(_descriptor, pointer, (nuint)_buffer.Length, 0, null, null);
                 if (length >= 0)
                 {
-                    FindRemovers(_buffer.AsSpan(0, (int)length), removers);
+                    FindAuthors(_buffer.AsSpan(0, (int)length), authors);
                 }
                 else if (Errno.Last == Errno.ENOBUFS)
                 {
@@ -74,32 +75,32 @@ public sealed unsafe class NftablesMonitor : IDisposable
     /// <inheritdoc/>
     public void Dispose() => _descriptor.Dispose();
 
-    private void FindRemovers(ReadOnlySpan<byte> datagram, ISet<uint> removers)
+    private void FindAuthors(ReadOnlySpan<byte> datagram, ISet<uint> authors)
     {
         var reader = new NetlinkReader(datagram);
         while (reader.TryNext(out var message))
         {
-            if (IsRemoval(message.Type) && TableOf(message) == _table)
+            if (IsChange(message.Type) && !authors.Contains(message.PortId) && IsOfTable(message))
             {
-                removers.Add(message.PortId);
+                authors.Add(message.PortId);
             }
         }
     }
 
-    private static bool IsRemoval(ushort type) => type >> 8 == Nl.NFNL_SUBSYS_NFTABLES
-        && (type & 0xff) is Nl.NFT_MSG_DELTABLE or Nl.NFT_MSG_DELCHAIN or Nl.NFT_MSG_DELRULE or Nl.NFT_MSG_DELSET or Nl.NFT_MSG_DELSETELEM or Nl.NFT_MSG_DELOBJ;
+    // A message of another kind that the group has is NFT_MSG_NEWGEN, which ends each transaction.
+    private static bool IsChange(ushort type) => type >> 8 == Nl.NFNL_SUBSYS_NFTABLES && (type & 0xff) != Nl.NFT_MSG_NEWGEN;
 
-    private static string? TableOf(in NetlinkMessage message)
+    private bool IsOfTable(in NetlinkMessage message)
     {
         var attributes = message.AttributesAfter(FamilyHeaderLength);
         while (attributes.TryNext(out var attribute))
         {
             if (attribute.Type == TableAttribute)
             {
-                return attribute.Text;
+                return attribute.Value.TrimEnd((byte)0).SequenceEqual(_table);
             }
         }
 
-        return null;
+        return false;
     }
 }

@@ -29,7 +29,7 @@ internal sealed class ClearGuard : IDisposable
     // The guard thread's own.
     private HashSet<ushort> _ports = [];
     private bool _suspect;
-    private bool _removed;
+    private bool _foreign;
     private bool _whole;
     private bool _wasWhole;
     private bool _portsChanged = true;
@@ -37,13 +37,13 @@ internal sealed class ClearGuard : IDisposable
     /// <summary>Starts the thread, which makes the table; where there is no nft, only says so.</summary>
     /// <param name="options">Names and marks.</param>
     /// <param name="statusChanged">Told of what is on, and why not, at each change, by the guard's thread.</param>
-    /// <param name="removed">Told of the tables that another program took, and how often, by the guard's thread; they are back.</param>
+    /// <param name="putBack">Told of the tables that another program removed or changed, and how often, by the guard's thread; they are as they must be.</param>
     /// <param name="nft">The program's path, where it is not the one installed.</param>
-    internal ClearGuard(RoutingOptions options, Action<GuardStatus> statusChanged, Action<string, int>? removed = null, string? nft = null)
+    internal ClearGuard(RoutingOptions options, Action<GuardStatus> statusChanged, Action<string, int>? putBack = null, string? nft = null)
     {
         _script = new GuardScript(options);
         _statusChanged = statusChanged;
-        _removals = new RemovalReport(TimeProvider.System, removals => removed?.Invoke(_script.TableName, removals.Times));
+        _removals = new RemovalReport(TimeProvider.System, removals => putBack?.Invoke(_script.TableName, removals.Times));
         string? program = options.UseGuard && GuardScript.IsPossibleName(options.TunnelName) ? nft ?? Nft.Find() : null;
         string reason = !options.UseGuard ? "switched off by an option"
             : !GuardScript.IsPossibleName(options.TunnelName) ? $"nft takes no table for a TUN called '{options.TunnelName}'"
@@ -94,17 +94,17 @@ internal sealed class ClearGuard : IDisposable
     /// <summary>The name of the tables.</summary>
     internal string TableName => _script.TableName;
 
-    /// <summary>Looks whether the tables are still there, and makes them again where somebody removed them.</summary>
+    /// <summary>Looks whether the tables are still there and in force, and makes them again where they are not.</summary>
     internal void Verify() => Post(() => _suspect = true);
 
-    /// <summary>Something of the tables was removed by those who have these netlink ports: makes the tables again, unless it was this guard.</summary>
-    internal void Verify(IReadOnlyCollection<uint> removers)
+    /// <summary>Something of the tables was added, changed or removed by those who have these netlink ports: makes the tables again, unless it was this guard.</summary>
+    internal void Verify(IReadOnlyCollection<uint> authors)
     {
-        uint[] others = [.. removers.Where(remover => !_nft!.IsOwn(remover))];
+        uint[] others = [.. authors.Where(author => !_nft!.IsOwn(author))];
         if (others.Length > 0)
         {
             // Asked once more when a write that runs now has ended: it may be that one.
-            Post(() => _removed |= others.Any(remover => !_nft!.IsOwn(remover)));
+            Post(() => _foreign |= others.Any(author => !_nft!.IsOwn(author)));
         }
     }
 
@@ -173,13 +173,13 @@ internal sealed class ClearGuard : IDisposable
 
     /// <summary>
     /// Writes the difference; where the kernel refuses it, because somebody else changed the table, or what was written last did not arrive, writes all anew.
-    /// True where it did because another program had removed something.
+    /// True where it did because another program had changed something.
     /// </summary>
     private bool Write()
     {
-        bool removed = _whole && (_removed || (_suspect && AreTablesGone()));
-        _removed = _suspect = false;
-        if (_whole && !removed && TryWrite(create: false) is null)
+        bool changed = _whole && (_foreign || (_suspect && !AreTablesInForce()));
+        _foreign = _suspect = false;
+        if (_whole && !changed && TryWrite(create: false) is null)
         {
             return false;
         }
@@ -191,7 +191,7 @@ internal sealed class ClearGuard : IDisposable
         {
             Publish(GuardStatus.AllOff(refused));
         }
-        else if (removed || !_status.Clear.IsActive || !_status.Arrival.IsActive)
+        else if (changed || !_status.Clear.IsActive || !_status.Arrival.IsActive)
         {
             Publish(new GuardStatus(new Protection(true, null), Try(_script.CreateMark()), Try(_script.CreateArpMark())));
         }
@@ -200,16 +200,15 @@ internal sealed class ClearGuard : IDisposable
             Publish(_status with { Arrival = Try(_script.CreateMark()) });
         }
 
-        if (removed && _whole)
+        if (changed && _whole)
         {
             _removals.Add();
         }
 
-        return removed;
+        return changed;
     }
 
-    private bool AreTablesGone() =>
-        _nft!.ReadCounters() is null || (_status.Neighbors.IsActive && _nft.Run(_script.List(arp: true)) is not null);
+    private bool AreTablesInForce() => _nft!.IsInForce(_script.Table) && (!_status.Neighbors.IsActive || _nft.IsInForce(_script.ArpTable));
 
     private string? TryWrite(bool create)
     {

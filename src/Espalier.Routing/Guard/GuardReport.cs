@@ -8,8 +8,8 @@ internal sealed class GuardReport(SourceValidation validation, ILogger logger)
 {
     private GuardStatus? _reported;
 
-    /// <summary>Another program took tables, or parts of them, that are back.</summary>
-    internal void TellRemoved(string table, int times) => RoutingLog.GuardPutBack(logger, table, times);
+    /// <summary>Another program removed tables, or changed something of them; they are as they must be.</summary>
+    internal void TellPutBack(string table, int times) => RoutingLog.GuardPutBack(logger, table, times);
 
     /// <summary>Takes the status of now.</summary>
     internal void Tell(GuardStatus status)

@@ -30,7 +30,8 @@ internal sealed class GuardScript(RoutingOptions options)
     /// <summary>The table, with its family.</summary>
     internal string Table => $"inet {TableName}";
 
-    private string ArpTable => $"arp {TableName}";
+    /// <summary>The table of the mark for ARP, with its family.</summary>
+    internal string ArpTable => $"arp {TableName}";
 
     private string Mark => options.Mark.ToString(CultureInfo.InvariantCulture);
 
@@ -203,9 +204,6 @@ internal sealed class GuardScript(RoutingOptions options)
         string table = arp ? ArpTable : Table;
         return $"add table {table}\ndelete table {table}\n";
     }
-
-    /// <summary>Lists a table; refused where it is not there.</summary>
-    internal string List(bool arp) => $"list table {(arp ? ArpTable : Table)}\n";
 
     /// <summary>Reads <c>nft list counters table …</c>: the packets of each counter by name.</summary>
     internal static Dictionary<string, long> ParseCounters(string output)

@@ -67,6 +67,20 @@ internal sealed class Nft(string program, string table)
         }
     }
 
+    /// <summary>True for a table that is there and not dormant.</summary>
+    internal bool IsInForce(string name)
+    {
+        try
+        {
+            var result = ChildProgram.Run(program, ["--terse", "list", "table", .. name.Split(' ')], "", ReadTimeout);
+            return result.Succeeded && !result.Output.Contains("flags dormant", StringComparison.Ordinal);
+        }
+        catch (DeviceException)
+        {
+            return false;
+        }
+    }
+
     private static string FirstLine(ProgramResult result)
     {
         string line = result.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries).FirstOrDefault() ?? $"exit code {result.ExitCode}";

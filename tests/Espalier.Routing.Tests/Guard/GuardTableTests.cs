@@ -92,6 +92,33 @@ public sealed class GuardTableTests
         }
     }
 
+    // What the guard looks at where notifications were lost.
+    [Theory]
+    [InlineData("add table inet espalier_esp0 { flags dormant; }")]
+    [InlineData("add table arp espalier_esp0 { flags dormant; }")]
+    [InlineData("delete table inet espalier_esp0")]
+    [InlineData("delete table arp espalier_esp0")]
+    public void Verify_TableOutOfForce_IsMadeAnew(string change)
+    {
+        using var host = new RoutedHost(start: false);
+        host.Host.Ip("tuntap add esp0 mode tun");
+        List<int> told = [];
+        using var guard = host.Host.Run(() => new ClearGuard(host.Options, static _ => { }, (_, times) => told.Add(times)));
+        var patience = TimeSpan.FromSeconds(60);
+        Assert.True(guard.Flush(patience));
+        string tables = host.Host.Exec("nft", "list", "ruleset");
+
+        guard.Verify();
+        Assert.True(guard.Flush(patience));
+        Assert.Empty(told);
+
+        host.Host.Exec("nft", change.Split(' '));
+        guard.Verify();
+        Assert.True(guard.Flush(patience));
+        Assert.Equal(tables.Split('\n').Order(StringComparer.Ordinal), host.Host.Exec("nft", "list", "ruleset").Split('\n').Order(StringComparer.Ordinal));
+        Assert.Equal([1], told);
+    }
+
     [Fact]
     public void Elements_TenThousandPolicies_AreOneRule()
     {

@@ -10,12 +10,7 @@ internal static class Nl
     // nftables: a type is the subsystem times 256 and the message
     internal const int NFNLGRP_NFTABLES = 7;
     internal const ushort NFNL_SUBSYS_NFTABLES = 10;
-    internal const ushort NFT_MSG_DELTABLE = 2;
-    internal const ushort NFT_MSG_DELCHAIN = 5;
-    internal const ushort NFT_MSG_DELRULE = 8;
-    internal const ushort NFT_MSG_DELSET = 11;
-    internal const ushort NFT_MSG_DELSETELEM = 14;
-    internal const ushort NFT_MSG_DELOBJ = 20;
+    internal const ushort NFT_MSG_NEWGEN = 15;
 
     // Options
     internal const int SOL_NETLINK = 270;
