@@ -69,7 +69,7 @@ internal sealed class Migration(XfrmContext context)
         var version = XfrmConversions.ToVersion(entry.OldFamily);
         var source = XfrmConversions.ToAddress(entry.OldSourceAddress, version);
         var destination = XfrmConversions.ToAddress(entry.OldDestinationAddress, version);
-        if (entry.Protocol != XfrmValue.ProtocolEsp || version == IpVersion.None || XfrmConversions.ToVersion(entry.NewFamily) == IpVersion.None)
+        if (entry.Protocol != XfrmValue.ProtocolEsp || version == IpVersion.None)
         {
             return null;
         }
@@ -94,7 +94,7 @@ internal sealed class Migration(XfrmContext context)
         var version = XfrmConversions.ToVersion(entry.NewFamily);
         var id = new SaIdentity(old.Id.Spi, XfrmConversions.ToAddress(entry.NewDestinationAddress, version));
         var taken = context.Database.Sad.Find(id);
-        if ((taken is not null && !olds.Contains(taken)) || news.Exists(sa => sa.Id == id))
+        if (version == IpVersion.None || (taken is not null && !olds.Contains(taken)) || news.Exists(sa => sa.Id == id))
         {
             return new XfrmError(LinuxError.NoData);
         }
@@ -170,9 +170,10 @@ internal sealed class Migration(XfrmContext context)
         return any ? templates : null;
     }
 
+    // migrate_tmpl_match, which compares addresses of a family that it does not know as those of IPv4.
     private static bool Matches(in XfrmUserMigrate entry, PolicyTemplate template)
     {
-        var version = XfrmConversions.ToVersion(entry.OldFamily);
+        var version = entry.OldFamily == XfrmValue.FamilyIPv6 ? IpVersion.IPv6 : IpVersion.IPv4;
         return XfrmConversions.ToVersion(entry.NewFamily) != IpVersion.None
             && entry.Mode == (byte)template.Mode && entry.Protocol == template.Protocol && (entry.ReqId == 0 || entry.ReqId == template.ReqId)
             && XfrmConversions.ToAddress(entry.OldDestinationAddress, version) == template.Destination

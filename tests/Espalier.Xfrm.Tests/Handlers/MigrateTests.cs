@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Espalier.Ipsec;
 using Espalier.Ipsec.Sad;
 using Espalier.Wire.Addresses;
@@ -51,6 +52,22 @@ public sealed class MigrateTests
         Assert.Equal(2, service.Database.Sad.Count);
         Assert.Equal(SaState.Valid, service.Database.Sad.Find(Id())!.State);
         Assert.Equal(InternetAddress.Parse("192.0.2.2"), service.Database.Spd.Policies.Single().Templates[0].Destination);
+    }
+
+    // The kernel writes the unknown family into the template, and the policy protects nothing any more.
+    [Fact]
+    public void Migrate_OfATemplateToAnUnknownFamily_LeavesItWhereTheEntryBeforePutIt()
+    {
+        using var service = new ServiceHarness();
+        service.Expect(Request.NewPolicy().With(XfrmAttribute.Template, Request.Template()));
+        var unknown = Migration(reqId: 1);
+        (unknown.OldSourceAddress, unknown.OldDestinationAddress, unknown.NewFamily) = (unknown.NewSourceAddress, unknown.NewDestinationAddress, 77);
+        XfrmUserMigrate[] entries = [Migration(reqId: 1), unknown];
+
+        service.Expect(Request.PolicyId(XfrmMessage.Migrate).WithBytes(XfrmAttribute.Migrate, MemoryMarshal.AsBytes<XfrmUserMigrate>(entries).ToArray()));
+
+        Assert.Equal(InternetAddress.Parse("198.51.100.2"), Assert.Single(service.Database.Spd.Policies).Templates[0].Destination);
+        Assert.Equal(LinuxError.NoData, service.ExpectError(Request.PolicyId(XfrmMessage.Migrate).With(XfrmAttribute.Migrate, unknown)).Errno);
     }
 
     /// <summary>From 192.0.2.1 and 192.0.2.2 to 198.51.100.1 and 198.51.100.2.</summary>

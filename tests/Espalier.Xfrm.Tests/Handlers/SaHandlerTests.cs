@@ -144,6 +144,22 @@ public sealed class SaHandlerTests
         Assert.Equal(IpVersion.IPv6, service.Database.Sad.Find(Id(0x1002))!.Selector.Version);
     }
 
+    // docs/xfrm-control.md, "Other differences from the kernel": the kernel shows them, and holds them against what comes in.
+    [Fact]
+    public void NewSa_PrefixesWithoutFamily_RestrictNothing()
+    {
+        using var service = new ServiceHarness();
+        service.Expect(Request.NewSa(change: (ref XfrmUserSaInfo info) =>
+        {
+            Request.FillSelector(ref info.Selector, "10.1.0.0/16", "10.2.0.0/16");
+            (info.Selector.Family, info.Selector.DestinationPrefixLength, info.Flags) = (XfrmValue.FamilyUnspecified, 200, (byte)SaFlags.AfUnspec);
+        }));
+
+        Assert.Equal(IpVersion.None, service.Database.Sad.Find(Id())!.Selector.Version);
+        var shown = Parsed.All(service.Expect(Request.SaId(XfrmMessage.GetSa, flags: Netlink.Request)))[0].Body<XfrmUserSaInfo>().Selector;
+        Assert.Equal((0, 0, 0), (shown.Family, shown.SourcePrefixLength, shown.DestinationPrefixLength));
+    }
+
     [Fact]
     public void NewSa_Twice_ExistsAndKeepsTheFirst()
     {

@@ -1,7 +1,7 @@
 namespace Espalier.Xfrm.Tests.Kernel;
 
 /// <summary>
-/// SAs with ESP, which the kernel at hand may not have: the requests that Recorded/*.txt hold, and what Debian's Linux 6.1.176 (amd64, esp4 and esp6 loaded, a
+/// SAs with ESP, which the kernel at hand may not have: the requests that Recorded/*.txt hold, and what Debian's Linux 6.1.176 to 6.1.192 (amd64, esp4 and esp6 loaded, a
 /// namespace for each scenario) answered to them. See <see cref="Comparison"/>. Of each line the first character says what it is:
 /// <code>
 /// #  remark     =  scenario     >  request     &lt;  answer     !  notification
