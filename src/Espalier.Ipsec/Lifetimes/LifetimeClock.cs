@@ -84,7 +84,8 @@ public sealed class LifetimeClock : IDisposable
 
     /// <summary>
     /// Does what is due. Hard: the SA or policy is removed from its database (an SA's keys are zeroed), then told with true. Soft: it is marked
-    /// (<see cref="SecurityAssociation.Dying"/>, <see cref="SecurityPolicy.SoftExpired"/>), then told with false, once. Where both are due, only hard is told.
+    /// (<see cref="SecurityAssociation.Dying"/>, <see cref="SecurityPolicy.SoftExpired"/>), then told with false, once. Where both are due, only hard is told,
+    /// unless the clock was set past both limits of an SA since it was added: then soft is told, and the hard limit comes as much later as it was to.
     /// </summary>
     /// <param name="nowUnixSeconds">The time.</param>
     /// <param name="association">Told of SAs; may change the database.</param>
@@ -116,6 +117,13 @@ public sealed class LifetimeClock : IDisposable
 
     private void Collect(SecurityAssociation sa, Timed entry, ulong now, Action<SecurityAssociation, bool> tell)
     {
+        ref readonly var limits = ref sa.Limits;
+        if (entry.AwaitsSoft && !sa.Dying && limits.SoftAddSeconds < limits.HardAddSeconds && After(sa.Usage.AddTime, limits.HardAddSeconds) <= now)
+        {
+            // xfrm_timer_handler: a new date was set. Without the soft limit no IKE daemon makes a new SA in time.
+            sa.Usage.AddTime = now - limits.SoftAddSeconds;
+        }
+
         if (HardDue(sa.Limits, sa.Usage, UseStart(sa.Usage, now)) <= now)
         {
             sa.State = SaState.Expired;
@@ -131,6 +139,7 @@ public sealed class LifetimeClock : IDisposable
             database.Sad.Touch();
         }
 
+        entry.AwaitsSoft = AwaitsSoft(sa, now);
         Enqueue(entry, NextLook(sa.Limits, sa.Usage, UseStart(sa.Usage, now), sa.Dying));
         if (soft)
         {
@@ -177,18 +186,22 @@ public sealed class LifetimeClock : IDisposable
         }
     }
 
-    private void Watch(SecurityAssociation sa) => Watch(sa, NextLook(sa.Limits, sa.Usage, UseStart(sa.Usage, Now), sa.Dying));
+    private void Watch(SecurityAssociation sa)
+    {
+        ulong now = Now;
+        Watch(sa, NextLook(sa.Limits, sa.Usage, UseStart(sa.Usage, now), sa.Dying), AwaitsSoft(sa, now));
+    }
 
     private void Watch(SecurityPolicy policy) =>
-        Watch(policy, NextLook(policy.Limits, policy.Usage, IdleStart(policy.Usage), policy.SoftExpired));
+        Watch(policy, NextLook(policy.Limits, policy.Usage, IdleStart(policy.Usage), policy.SoftExpired), awaitsSoft: false);
 
     private ulong Now => (ulong)Math.Max(0, database.Clock.GetUtcNow().ToUnixTimeSeconds());
 
-    private void Watch(object target, ulong due)
+    private void Watch(object target, ulong due, bool awaitsSoft)
     {
         if (due != Never)
         {
-            var entry = new Timed(target);
+            var entry = new Timed(target) { AwaitsSoft = awaitsSoft };
             entries[target] = entry;
             Enqueue(entry, due);
         }
@@ -240,6 +253,10 @@ public sealed class LifetimeClock : IDisposable
     // When the limits "since use" of an SA begin: with its first packet; one that was not used is looked at again later.
     private static ulong UseStart(in LifetimeUsage usage, ulong now) => usage.UseTime == 0 ? now : usage.UseTime;
 
+    // The soft limit since it was added has not been met yet.
+    private static bool AwaitsSoft(SecurityAssociation sa, ulong now) =>
+        !sa.Dying && sa.Limits.SoftAddSeconds != 0 && After(sa.Usage.AddTime, sa.Limits.SoftAddSeconds) > now;
+
     // Of a policy they begin anew with every packet, and where there was none, when it was added (xfrm_policy_timer): it ends when it is idle.
     private static ulong IdleStart(in LifetimeUsage usage) => usage.LastUsed == 0 ? usage.AddTime : usage.LastUsed;
 
@@ -263,5 +280,8 @@ public sealed class LifetimeClock : IDisposable
 
         // The moment of its one entry in the queue that counts; others are stale.
         public ulong QueuedAt = Never;
+
+        // Of an SA: when it was looked at last, its soft limit since it was added lay ahead.
+        public bool AwaitsSoft;
     }
 }

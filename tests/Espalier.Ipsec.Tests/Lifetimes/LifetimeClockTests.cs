@@ -49,11 +49,48 @@ public sealed class LifetimeClockTests : IDisposable
     }
 
     [Fact]
-    public void SoftAndHardBothPast_OnlyHardIsTold()
+    public void SoftAndHardBothPastWhenAdded_OnlyHardIsTold()
     {
-        Add(0x100, LifetimeLimits.None with { SoftAddSeconds = 10, HardAddSeconds = 20 });
+        time.Now = 2_000;
+        var sa = Build.Sa(0x100, addTime: 1_000, limits: LifetimeLimits.None with { SoftAddSeconds = 10, HardAddSeconds = 20 });
+        database.Sad.TryAdd(sa);
         Collect(2_000);
         Assert.Equal(["hard 0x00000100"], told);
+    }
+
+    // The kernel's xfrm_timer_handler: "enter hard expire without soft expire first?! setting a new date could trigger this".
+    [Fact]
+    public void ClockSetPastBothLimits_SoftIsToldFirst_AndHardComesAsMuchLaterAsItWasTo()
+    {
+        var sa = Add(0x100, LifetimeLimits.None with { SoftAddSeconds = 100, HardAddSeconds = 130 });
+        Collect(1_000_000);
+        Assert.Equal(["soft 0x00000100"], told);
+        Assert.Equal(SaState.Valid, sa.State);
+        Assert.True(sa.Dying);
+        Assert.Equal(1_000_030UL, clock.NextDue);
+        Collect(1_000_029);
+        Collect(1_000_030);
+        Assert.Equal(["soft 0x00000100", "hard 0x00000100"], told);
+    }
+
+    [Theory]
+    [InlineData(0UL, 20UL)]
+    [InlineData(20UL, 20UL)]
+    [InlineData(30UL, 20UL)]
+    public void ClockSetPastAHardLimitWithoutAnEarlierSoftOne_HardIsTold(ulong soft, ulong hard)
+    {
+        Add(0x100, LifetimeLimits.None with { SoftAddSeconds = soft, HardAddSeconds = hard });
+        Collect(1_000_000);
+        Assert.Equal(["hard 0x00000100"], told);
+    }
+
+    [Fact]
+    public void ClockSetPastTheHardLimitAfterTheSoftOne_HardIsTold()
+    {
+        Add(0x100, LifetimeLimits.None with { SoftAddSeconds = 10, HardAddSeconds = 20 });
+        Collect(1_010);
+        Collect(1_000_000);
+        Assert.Equal(["soft 0x00000100", "hard 0x00000100"], told);
     }
 
     [Fact]
