@@ -87,7 +87,7 @@ public static class InnerPacketParser
         }
 
         int needed = LengthOfPorts(summary.Protocol, summary.Version, upper);
-        if (upper.Length < needed)
+        if (upper.Length < needed || (needed > FragmentUnit && summary is { IsFirstFragment: true, Version: IpVersion.IPv4 }))
         {
             return;
         }
@@ -117,6 +117,10 @@ public static class InnerPacketParser
     }
 
     private const int GreBaseLength = 4;
+
+    // RFC 4301 §7.4: of a first fragment, so much no other fragment can overwrite (RFC 791 §3.2). A GRE key behind a checksum is not in it. Receivers of
+    // IPv6 discard what overlaps (RFC 8200 §4.5).
+    private const int FragmentUnit = 8;
 
     // How many bytes of the next layer header must be there; ports and the GRE key are the last four of them. 0 = the protocol has none.
     private static int LengthOfPorts(byte protocol, IpVersion version, ReadOnlySpan<byte> upper) => protocol switch

@@ -51,8 +51,8 @@ public struct PacketSummary
     public bool IsFirstFragment;
 
     /// <summary>
-    /// False in a non-initial fragment, and where the packet (or first fragment) ends before the ports that its protocol has.
-    /// True for a protocol without ports.
+    /// False in a non-initial fragment, and where the packet (or first fragment) ends before the ports that its protocol has, or a fragment that overlaps
+    /// could bring others. True for a protocol without ports.
     /// </summary>
     public bool PortsKnown;
 

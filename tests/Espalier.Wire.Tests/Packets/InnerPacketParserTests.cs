@@ -135,6 +135,24 @@ public sealed class InnerPacketParserTests
         Assert.Equal((true, true, false, true), (summary.IsFragment, summary.IsFirstFragment, summary.PortsKnown, summary.ProtocolKnown));
     }
 
+    // RFC 4301 §7.4: an overlapping fragment at offset 8 could bring another key to an IPv4 receiver that takes it.
+    [Theory]
+    [InlineData("2000080012345678", true)]
+    [InlineData("a0000800ffffffff12345678", false)]
+    [InlineData("00000800", true)]
+    public void TryParse_FirstIPv4FragmentOfGre_KnowsTheKeyWhereNoOtherFragmentCanBringAnother(string hex, bool known)
+    {
+        byte[] gre = Convert.FromHexString(hex);
+        byte[] packet = new byte[IPv4Packet.MinimumHeaderLength + gre.Length];
+        PacketWriter.WriteIPv4(
+            packet, InternetAddress.Parse("10.1.0.10"), InternetAddress.Parse("10.2.0.10"), IpProtocol.Gre, gre.Length, 7, IPv4Packet.MoreFragmentsFlag);
+        gre.CopyTo(packet, IPv4Packet.MinimumHeaderLength);
+
+        Assert.True(InnerPacketParser.TryParse(packet, out var summary));
+
+        Assert.Equal((true, known), (summary.IsFirstFragment, summary.PortsKnown));
+    }
+
     [Fact]
     public void TryParse_LaterFragmentOfAnExtensionHeader_KnowsNoProtocol()
     {
