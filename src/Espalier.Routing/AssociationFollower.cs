@@ -20,6 +20,7 @@ internal sealed class AssociationFollower(
     {
         associations.Added += Add;
         associations.Removed += Remove;
+        associations.PortsChanged += ChangePort;
         foreach (var association in associations.All)
         {
             Add(association);
@@ -31,6 +32,7 @@ internal sealed class AssociationFollower(
     {
         associations.Added -= Add;
         associations.Removed -= Remove;
+        associations.PortsChanged -= ChangePort;
     }
 
     /// <summary>Which SAs are outbound, and over which MTU, depends on addresses, routes and links. The database is frozen.</summary>
@@ -68,11 +70,7 @@ internal sealed class AssociationFollower(
             }
 
             bool outbound = IsOutbound(association);
-            if (association.Encapsulation is { } encapsulation)
-            {
-                ports.Add(association, outbound ? encapsulation.SourcePort : encapsulation.DestinationPort);
-            }
-
+            Exempt(association, outbound);
             if (outbound)
             {
                 paths.Add(association);
@@ -89,6 +87,23 @@ internal sealed class AssociationFollower(
     {
         paths.Remove(association);
         ports.Remove(association);
+    }
+
+    private void ChangePort(SecurityAssociation association)
+    {
+        if (IsSteered(association))
+        {
+            ports.Remove(association);
+            Exempt(association, IsOutbound(association));
+        }
+    }
+
+    private void Exempt(SecurityAssociation association, bool outbound)
+    {
+        if (association.Encapsulation is { } encapsulation)
+        {
+            ports.Add(association, outbound ? encapsulation.SourcePort : encapsulation.DestinationPort);
+        }
     }
 
     /// <summary>Larval SAs carry nothing.</summary>

@@ -141,4 +141,26 @@ public sealed class SocketDemandTests
         Remove(host, association);
         Assert.Empty(Open(host));
     }
+
+    // An SA between two addresses of this host needs two ports.
+    [Fact]
+    public void SecondPort_Refused_FirstIsNotKept()
+    {
+        using var host = Host();
+        host.Local.Addresses.Add(InternetAddress.Parse("192.0.2.2"));
+        host.Network.Taken.Add(4501);
+        using var association = new SecurityAssociation
+        {
+            Id = new SaIdentity(new Ipsec.Spi(0x100), InternetAddress.Parse("192.0.2.2")),
+            Source = InternetAddress.Parse("192.0.2.1"),
+            State = SaState.Valid,
+            Encapsulation = new UdpEncapsulation(4501, 4502, default),
+            Transform = Suite.Gcm.Transform(false),
+        };
+        using var frozen = host.Database.Freeze();
+
+        Assert.Equal("UDP port 4501 is taken", host.Database.Admission!(association));
+
+        Assert.Empty(Open(host));
+    }
 }

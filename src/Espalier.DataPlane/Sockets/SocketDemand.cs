@@ -124,6 +124,7 @@ internal sealed class SocketDemand : IDisposable
         {
             if (_table.Open(key.Version, key.Port) is { } error)
             {
+                CloseUnused(keys);
                 return error;
             }
         }
@@ -179,7 +180,16 @@ internal sealed class SocketDemand : IDisposable
             }
 
             _users.RemoveAndShrink(key);
-            if (!_permanent.Contains(key))
+        }
+
+        CloseUnused(keys);
+    }
+
+    private void CloseUnused(SocketKey[] keys)
+    {
+        foreach (var key in keys)
+        {
+            if (!_users.ContainsKey(key) && !_permanent.Contains(key))
             {
                 _table.Retire(key.Version, key.Port);
             }

@@ -32,6 +32,9 @@ public sealed class SecurityAssociationDatabase
     /// <summary>Raised on the control thread, workers frozen, after an SA was removed and before it is disposed.</summary>
     public event Action<SecurityAssociation>? Removed;
 
+    /// <summary>Raised on the control thread, workers frozen, after an SA that is in it was given other UDP ports.</summary>
+    public event Action<SecurityAssociation>? PortsChanged;
+
     /// <summary>The SA of an inbound packet, or null. Allocates nothing.</summary>
     public SecurityAssociation? Find(SaIdentity identity) => byIdentity.GetValueOrDefault(identity);
 
@@ -151,6 +154,9 @@ public sealed class SecurityAssociationDatabase
 
     /// <summary>To be called when an SA's State or Dying changes.</summary>
     public void Touch() => Generation++;
+
+    /// <summary>To be called when the UDP ports of an SA that is in it have changed.</summary>
+    public void NotifyPortsChanged(SecurityAssociation association) => PortsChanged?.Invoke(association);
 
     private void AddLarval(SecurityAssociation association)
     {

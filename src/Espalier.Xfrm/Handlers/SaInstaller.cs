@@ -75,7 +75,7 @@ internal sealed class SaInstaller(XfrmContext context, SaExpiry expiry)
             return new XfrmError(LinuxError.Invalid);
         }
 
-        if (old.Encapsulation != sa.Encapsulation && Admit(context.Database, sa) is { Failed: true } refused)
+        if (old.Encapsulation != sa.Encapsulation && ChangePorts(old, sa.Encapsulation) is { Failed: true } refused)
         {
             return refused;
         }
@@ -103,16 +103,26 @@ internal sealed class SaInstaller(XfrmContext context, SaExpiry expiry)
         return sad.FindAcquiring(source, destination, reqId, mode);
     }
 
-    private void Change(SecurityAssociation old, SecurityAssociation sa)
+    // Asked for the SA that stands in the SAD, because it is the one that holds sockets.
+    private XfrmError ChangePorts(SecurityAssociation old, UdpEncapsulation? encapsulation)
     {
-        if (old.Encapsulation != sa.Encapsulation)
+        var before = old.Encapsulation;
+        old.Encapsulation = encapsulation;
+        if (Admit(context.Database, old) is { Failed: true } refused)
         {
-            // A new port is a new peer as far as MAPPING is concerned.
-            old.Encapsulation = sa.Encapsulation;
-            old.MappedAddress = default;
-            old.MappedPort = 0;
+            old.Encapsulation = before;
+            return refused;
         }
 
+        // A new port is a new peer as far as MAPPING is concerned.
+        old.MappedAddress = default;
+        old.MappedPort = 0;
+        Sad.NotifyPortsChanged(old);
+        return XfrmError.None;
+    }
+
+    private void Change(SecurityAssociation old, SecurityAssociation sa)
+    {
         if (old.CareOfAddress is not null && sa.CareOfAddress is not null)
         {
             old.CareOfAddress = sa.CareOfAddress;

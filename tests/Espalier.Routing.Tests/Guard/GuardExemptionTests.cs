@@ -63,9 +63,24 @@ public sealed class GuardExemptionTests
         host.FlushGuard();
         AssertArrives(host, "192.168.0.2", 7777);
 
+        host.Host.Run(() =>
+        {
+            using (host.Database.Freeze())
+            {
+                association.Encapsulation = new UdpEncapsulation(4500, 7778, default);
+                host.Database.Sad.NotifyPortsChanged(association);
+            }
+
+            host.Controller.Process();
+        });
+        host.FlushGuard();
+
+        AssertArrives(host, "192.168.0.2", 7778);
+        AssertDropped(host, "192.168.0.2", 7777);
+
         host.Remove(association);
         host.FlushGuard();
 
-        AssertDropped(host, "192.168.0.2", 7777);
+        AssertDropped(host, "192.168.0.2", 7778);
     }
 }

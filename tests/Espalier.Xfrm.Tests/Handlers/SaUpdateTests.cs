@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using Espalier.Ipsec;
 using Espalier.Ipsec.Sad;
 using Espalier.Testing;
@@ -58,6 +59,46 @@ public sealed class SaUpdateTests
         Assert.Equal(0, service.Database.Sad.Count);
     }
 
+    // The data plane counts sockets by the SAs that stand in the SAD.
+    [Fact]
+    public void UpdateSa_WithOtherPorts_AsksForTheSaThatStandsInTheSad()
+    {
+        using var service = new ServiceHarness();
+        service.Expect(WithSourcePort(XfrmMessage.NewSa, 7001));
+        var sa = service.Database.Sad.Find(Id())!;
+        List<(bool IsThere, ushort? Port)> asked = [];
+        List<ushort?> told = [];
+        service.Database.Admission = candidate =>
+        {
+            asked.Add((ReferenceEquals(candidate, sa), candidate.Encapsulation?.SourcePort));
+            return null;
+        };
+        service.Database.Sad.PortsChanged += changed => told.Add(changed.Encapsulation?.SourcePort);
+
+        service.Expect(WithSourcePort(XfrmMessage.UpdateSa, 7002));
+        service.Expect(WithSourcePort(XfrmMessage.UpdateSa, 7002));
+
+        Assert.Equal([(true, (ushort?)7002)], asked);
+        Assert.Equal([(ushort?)7002], told);
+        Assert.Same(sa, service.Database.Sad.Find(Id()));
+    }
+
+    [Fact]
+    public void UpdateSa_WithPortsThatAreRefused_ChangesNothing()
+    {
+        using var service = new ServiceHarness();
+        service.Expect(WithSourcePort(XfrmMessage.NewSa, 7001));
+        var sa = service.Database.Sad.Find(Id())!;
+        sa.MappedPort = 9;
+        service.Database.Admission = _ => "UDP port 7002 is taken";
+
+        Assert.Equal("UDP port 7002 is taken", service.ExpectError(WithSourcePort(XfrmMessage.UpdateSa, 7002)).Text);
+
+        Assert.Equal(7001, sa.Encapsulation!.Value.SourcePort);
+        Assert.Equal(9, sa.MappedPort);
+        Assert.Equal(SaState.Valid, sa.State);
+    }
+
     [Fact]
     public void UpdateSa_BelowUse_ExpiresAtOnce()
     {
@@ -110,4 +151,7 @@ public sealed class SaUpdateTests
             Assert.Equal(SaState.Larval, Assert.Single(service.Database.Sad.All).State);
         }
     }
+
+    private static byte[] WithSourcePort(XfrmMessage type, ushort port) => Request.NewSa(type: type)
+        .With(XfrmAttribute.Encapsulation, new XfrmEncapsulationTemplate { Type = 2, SourcePort = BinaryPrimitives.ReverseEndianness(port), DestinationPort = 0x9411 });
 }
