@@ -251,4 +251,57 @@ public sealed class SizeTests
         Expect.OutboundDrop(pair.Left, before, DropReason.OutboundSendFailure);
         Assert.Empty(pair.Left.TakeEvents());
     }
+
+    // A raw socket does not fragment: what a router would do with it, the data plane does.
+    [Theory]
+    [InlineData("10.1.0.1", "10.9.0.1")]
+    [InlineData("2001:db8:1::1", "2001:db8:9::1")]
+    public void InClear_LargerThanTheWayOut_IsReportedToItsSender(string source, string destination)
+    {
+        using var pair = new Pair();
+        pair.Left.Bypass.Mtu = 1400;
+        byte[] fits = Packets.UdpOfLength(source, destination, 1400);
+
+        pair.Left.SendFromTun(fits);
+        pair.Left.SendFromTun(Packets.UdpOfLength(source, destination, 1401));
+
+        Assert.Equal([fits], pair.Left.Bypass.Sent);
+        var (to, message) = Assert.Single(pair.Left.Icmp.Sent);
+        Assert.Equal(InternetAddress.Parse(source), to);
+        Assert.True(IcmpMessage.TryParse(message, out var icmp));
+        Assert.Equal(1400, to.Version == IpVersion.IPv4 ? icmp.NextHopMtu : (int)icmp.PacketTooBigMtu);
+        Assert.Equal(1, pair.Left.OutboundCounters.Read(DropReason.OutboundTooBig));
+        Assert.Equal(0, pair.Left.OutboundCounters.Read(DropReason.OutboundBypassFailure));
+    }
+
+    [Fact]
+    public void InClear_LargerThanTheWayOutWithoutDf_IsCutIntoFragments()
+    {
+        using var pair = new Pair();
+        pair.Left.Bypass.Mtu = 576;
+        byte[] packet = Packets.UdpOfLength("10.1.0.1", "10.9.0.1", 1500, dontFragment: false);
+
+        pair.Left.SendFromTun(packet);
+
+        Assert.Equal(3, pair.Left.Bypass.Sent.Count);
+        Assert.All(pair.Left.Bypass.Sent, piece => Assert.InRange(piece.Length, 21, 576));
+        Assert.Equal(packet[20..], pair.Left.Bypass.Sent.SelectMany(piece => piece[20..]));
+        Assert.Empty(pair.Left.Icmp.Sent);
+        Assert.Equal((1, 3, 3), (
+            pair.Left.OutboundCounters.Read(TrafficCounter.FragmentedPackets), pair.Left.OutboundCounters.Read(TrafficCounter.FragmentsCreated),
+            pair.Left.OutboundCounters.Read(TrafficCounter.BypassedPackets)));
+    }
+
+    [Fact]
+    public void InClear_LargerThanAWayOutThatIsNotNamed_IsDropped()
+    {
+        using var pair = new Pair();
+        (pair.Left.Bypass.Mtu, pair.Left.Bypass.NamesMtu) = (1400, false);
+
+        pair.Left.SendFromTun(Packets.UdpOfLength("10.1.0.1", "10.9.0.1", 1500));
+
+        Assert.Empty(pair.Left.Bypass.Sent);
+        Assert.Empty(pair.Left.Icmp.Sent);
+        Assert.Equal(1, pair.Left.OutboundCounters.Read(DropReason.OutboundBypassFailure));
+    }
 }

@@ -6,6 +6,7 @@ using Espalier.Io.Batches;
 using Espalier.Ipsec;
 using Espalier.Ipsec.Sad;
 using Espalier.Ipsec.Spd;
+using Espalier.Wire.Addresses;
 using Espalier.Wire.Fragmentation;
 using Espalier.Wire.Packets;
 
@@ -16,7 +17,7 @@ namespace Espalier.DataPlane.Outbound;
 /// <code>
 ///   1  parse                     FlowParser ──▶ 5 where the packet before was of the same flow, and had an SA
 ///   2  ports of fragments        FragmentPorts
-///   3  policy                    PolicyStage ───────────▶ BypassStage (in clear)
+///   3  policy                    PolicyStage ───────────▶ BypassStage (in clear; ICMP error or IPv4 fragments where too large)
 ///   4  security association      AssociationStage ──────▶ ACQUIRE event
 ///   5  size                      SizeStage ─────────────▶ ICMP error, or IPv4 fragments in a second batch
 ///   6  ESP around the packet     SaClaims (several workers), EncapsulationStage
@@ -149,7 +150,7 @@ internal sealed class OutboundPipeline
                 (policy, flow) = (about, quoted);
                 break;
             case OutboundVerdict.Bypass:
-                return _bypass.Send(packet, summary.Version);
+                return PassInClear(packet, summary);
             default:
                 return reason;
         }
@@ -162,7 +163,55 @@ internal sealed class OutboundPipeline
         }
 
         // The kernel's xfrm_tmpl_resolve: an optional template without SA is left out, and the packet goes on without it.
-        return policy!.Templates[0].Optional ? _bypass.Send(packet, summary.Version) : DropReason.OutboundNoSa;
+        return policy!.Templates[0].Optional ? PassInClear(packet, summary) : DropReason.OutboundNoSa;
+    }
+
+    // What is larger than the way out is treated as by a router, since the kernel only refuses it (RFC 1812 §4.2.2.7, §5.3.7; RFC 8200 §5).
+    private DropReason PassInClear(Span<byte> packet, in PacketSummary summary)
+    {
+        var reason = _bypass.Send(packet, summary, out int mtu);
+        if (mtu == 0)
+        {
+            return reason;
+        }
+
+        if (summary.DontFragment)
+        {
+            _icmp.TooBig(packet, summary, mtu);
+            return DropReason.OutboundTooBig;
+        }
+
+        return PassFragmentsInClear(packet, summary.Destination, mtu);
+    }
+
+    private DropReason PassFragmentsInClear(ReadOnlySpan<byte> packet, InternetAddress destination, int mtu)
+    {
+        if (!IPv4Fragmenter.TryCreate(packet, mtu, out var fragmenter))
+        {
+            return DropReason.OutboundMalformedInner;
+        }
+
+        if (_pool.TryRent() is not { } extra)
+        {
+            return DropReason.PoolEmpty;
+        }
+
+        _counters.Add(TrafficCounter.FragmentedPackets);
+        for (bool more = true; more;)
+        {
+            more = FillWithFragments(extra, ref fragmenter);
+            for (int i = 0; i < extra.Count; i++)
+            {
+                _counters.Add(TrafficCounter.FragmentsCreated);
+                if (_bypass.SendFragment(extra.Packet(i), destination) is var reason and not DropReason.None)
+                {
+                    _counters.Drop(reason);
+                }
+            }
+        }
+
+        _pool.Return(extra);
+        return DropReason.None;
     }
 
     private DropReason Protect(PacketBatch batch, int index, SecurityAssociation association, in PacketSummary summary)

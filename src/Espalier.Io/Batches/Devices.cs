@@ -115,6 +115,11 @@ public interface IBypassSender : IDisposable
 {
     /// <summary>Sends a whole IP packet as it is. Returns 0 or an errno.</summary>
     int Send(ReadOnlySpan<byte> packet);
+
+    /// <summary>
+    /// The MTU of the way out to a destination, in bytes, as the kernel named it when it refused the last packet there with EMSGSIZE; 0 = it is not known. Told once.
+    /// </summary>
+    int TakeMtu(InternetAddress destination) => 0;
 }
 
 /// <summary>Sends ICMP errors of our own; the kernel chooses the source address.</summary>

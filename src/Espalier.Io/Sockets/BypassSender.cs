@@ -10,8 +10,8 @@ namespace Espalier.Io.Sockets;
 /// length, and an identification where it is 0; of an IPv6 packet it changes nothing.
 /// </summary>
 /// <remarks>
-/// The kernel does not fragment such packets: one that is larger than the interface's MTU is refused with EMSGSIZE, DF or not.
-/// Belongs to one thread.
+/// The kernel does not fragment such packets: one that is larger than the interface's MTU is refused with EMSGSIZE, DF or not, and <see cref="TakeMtu"/>
+/// says how large it may be. Any thread; of two that are refused at once, one may not learn the MTU.
 /// </remarks>
 public sealed class BypassSender : IBypassSender
 {
@@ -36,8 +36,10 @@ public sealed class BypassSender : IBypassSender
         {
             ipv4?.Set(Ip.IPPROTO_IP, Ip.IP_HDRINCL, 1, "IP_HDRINCL");
             ipv4?.Set(Socket.SOL_SOCKET, Socket.SO_BROADCAST, 1, "SO_BROADCAST");
+            ipv4?.Set(Ip.IPPROTO_IP, Ip.IP_RECVERR, 1, "IP_RECVERR");
             ipv6 = RawSendSocket.TryOpen(IpVersion.IPv6, Ip.IPPROTO_RAW, mark, "a raw IPv6 socket");
             ipv6?.Set(Ip.IPPROTO_IPV6, Ip.IPV6_HDRINCL, 1, "IPV6_HDRINCL");
+            ipv6?.Set(Ip.IPPROTO_IPV6, Ip.IPV6_RECVERR, 1, "IPV6_RECVERR");
 
             // The route's source is that of a forwarded packet, which is no address of this host.
             ipv6?.Set(Ip.IPPROTO_IPV6, Ip.IPV6_FREEBIND, 1, "IPV6_FREEBIND");
@@ -66,6 +68,9 @@ public sealed class BypassSender : IBypassSender
             _ => Errno.EINVAL,
         };
     }
+
+    /// <inheritdoc/>
+    public int TakeMtu(InternetAddress destination) => (destination.Version == IpVersion.IPv4 ? _ipv4 : _ipv6)?.TakeMtu(destination) ?? 0;
 
     /// <summary>Closes the sockets.</summary>
     public void Dispose()

@@ -7,7 +7,7 @@ namespace Espalier.Io.Sockets;
 /// <summary>
 /// Sends ICMP and ICMPv6 errors. The kernel writes the IP header and chooses its source: towards an address of this host, that address
 /// itself; towards others, the address of the interface it leaves by. No mark: such errors follow the host's ordinary routes. The sockets
-/// receive nothing. Belongs to one thread.
+/// receive nothing. Any thread.
 /// </summary>
 public sealed class IcmpSender : IIcmpSender
 {

@@ -7,6 +7,8 @@ namespace Espalier.Io.Sockets;
 /// <summary>A raw socket that only sends. Whatever the kernel would deliver to it is refused by a filter, so that nothing piles up in its queue.</summary>
 internal sealed unsafe class RawSendSocket : IDisposable
 {
+    private const int ErrorsAtOnce = 64;
+
     private readonly SafeDescriptor _descriptor;
 
     private RawSendSocket(SafeDescriptor descriptor) => _descriptor = descriptor;
@@ -66,6 +68,21 @@ internal sealed unsafe class RawSendSocket : IDisposable
 
             return SingleMessage.Send(_descriptor, &header);
         }
+    }
+
+    /// <summary>
+    /// What the kernel said of the MTU to a destination when it refused a packet there (SO_EE_ORIGIN_LOCAL; with IP_RECVERR or IPV6_RECVERR), 0 = nothing. Empties
+    /// the error queue.
+    /// </summary>
+    internal int TakeMtu(InternetAddress destination)
+    {
+        int mtu = 0;
+        for (int i = 0; i < ErrorsAtOnce && ErrorQueue.TryReceive(_descriptor, [], out var error); i++)
+        {
+            mtu = error.IsLocal && error.Remote == destination ? error.PathMtu : mtu;
+        }
+
+        return mtu;
     }
 
     public void Dispose() => _descriptor.Dispose();

@@ -10,14 +10,21 @@ internal sealed class RecordingBypass : IBypassSender
 
     public int Refusal { get; set; }
 
+    /// <summary>The largest packet that it takes.</summary>
+    public int Mtu { get; set; } = int.MaxValue;
+
+    /// <summary>Says how large that is.</summary>
+    public bool NamesMtu { get; set; } = true;
+
     /// <summary>Where what was sent goes, for a loop.</summary>
     public Action<byte[]>? Carry { get; set; }
 
     public int Send(ReadOnlySpan<byte> packet)
     {
-        if (Refusal != 0)
+        const int MessageTooLong = 90;
+        if (Refusal != 0 || packet.Length > Mtu)
         {
-            return Refusal;
+            return Refusal != 0 ? Refusal : MessageTooLong;
         }
 
         byte[] copy = packet.ToArray();
@@ -25,6 +32,8 @@ internal sealed class RecordingBypass : IBypassSender
         Carry?.Invoke(copy);
         return 0;
     }
+
+    public int TakeMtu(InternetAddress destination) => NamesMtu ? Mtu : 0;
 
     public void Dispose()
     {

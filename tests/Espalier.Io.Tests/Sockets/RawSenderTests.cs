@@ -111,6 +111,20 @@ public sealed class RawSenderTests : IDisposable
     }
 
     [Theory]
+    [InlineData("10.77.0.1", "10.77.0.2")]
+    [InlineData("fd77::1", "fd77::2")]
+    public void Bypass_TooLarge_NamesTheMtuOfTheWayOutOnce(string source, string destination)
+    {
+        using var sender = _left.Run(() => BypassSender.Open(Mark));
+        var address = InternetAddress.Parse(destination);
+        Assert.Equal(0, sender.TakeMtu(address));
+        Assert.Equal(Errno.EMSGSIZE, sender.Send(IpPackets.Udp(source, 1, destination, 2, Payload(2000), dontFragment: true)));
+        Assert.Equal(1500, sender.TakeMtu(address));
+        Assert.Equal(0, sender.TakeMtu(address));
+        Assert.Equal(0, sender.Send(IpPackets.Udp(source, 1, destination, 2, Payload(1000))));
+    }
+
+    [Theory]
     [InlineData("10.88.0.9", SocketType.Dgram)]
     [InlineData("10.88.0.9", SocketType.Stream)]
     [InlineData("fd88::9", SocketType.Dgram)]
