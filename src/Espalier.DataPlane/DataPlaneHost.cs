@@ -110,6 +110,16 @@ public sealed class DataPlaneHost : IDisposable
         _table.Follow(links);
     }
 
+    /// <summary>To be called when the addresses of this host have changed: which port an SA needs depends on which of its ends is ours.</summary>
+    public void FollowAddresses()
+    {
+        if (_state == State.Running)
+        {
+            using var frozen = _database.Freeze();
+            _demand.FollowAddresses();
+        }
+    }
+
     /// <summary>
     /// Lets an IKE daemon bind its socket to a port that is ours already: until <see cref="OpenEncapsulationPort"/>, or the second
     /// <see cref="AgeAdmissions"/>. Otherwise no program can.

@@ -41,7 +41,9 @@ internal sealed class AssociationFollower(
         List<SecurityAssociation> outbound = [];
         foreach (var association in associations.All.Where(IsSteered))
         {
-            if (IsOutbound(association))
+            bool isOutbound = IsOutbound(association);
+            Exempt(association, isOutbound);
+            if (isOutbound)
             {
                 outbound.Add(association);
             }
@@ -93,7 +95,6 @@ internal sealed class AssociationFollower(
     {
         if (IsSteered(association))
         {
-            ports.Remove(association);
             Exempt(association, IsOutbound(association));
         }
     }
@@ -102,7 +103,7 @@ internal sealed class AssociationFollower(
     {
         if (association.Encapsulation is { } encapsulation)
         {
-            ports.Add(association, outbound ? encapsulation.SourcePort : encapsulation.DestinationPort);
+            ports.Set(association, outbound ? encapsulation.SourcePort : encapsulation.DestinationPort);
         }
     }
 

@@ -163,4 +163,44 @@ public sealed class SocketDemandTests
 
         Assert.Empty(Open(host));
     }
+
+    [Fact]
+    public void InboundSa_AddedBeforeItsAddress_IsReceivedOnceThatIsThere()
+    {
+        using var host = new TestHost();
+        var association = Association(host, 0x100, "192.0.2.9", "192.0.2.1", new UdpEncapsulation(7001, 7002, default));
+        Assert.Equal([(IpVersion.IPv4, 7001)], Open(host));
+
+        host.Local.Addresses.Add(InternetAddress.Parse("192.0.2.1"));
+        using (host.Database.Freeze())
+        {
+            host.Demand.FollowAddresses();
+        }
+
+        Assert.Equal([(IpVersion.IPv4, 7002)], Open(host));
+        Remove(host, association);
+        Assert.Empty(Open(host));
+    }
+
+    [Theory]
+    [InlineData(SecurityAssociation.DirectionIn, 7002)]
+    [InlineData(SecurityAssociation.DirectionOut, 7001)]
+    public void Sa_WithADirection_NeedsItsPortWhateverTheAddresses(byte direction, int port)
+    {
+        using var host = Host();
+        using var association = new SecurityAssociation
+        {
+            Id = new SaIdentity(new Ipsec.Spi(0x100), InternetAddress.Parse("192.0.2.8")),
+            Source = InternetAddress.Parse("192.0.2.9"),
+            State = SaState.Valid,
+            Encapsulation = new UdpEncapsulation(7001, 7002, default),
+            Transform = Suite.Gcm.Transform(false),
+            SaDirection = direction,
+        };
+        using var frozen = host.Database.Freeze();
+
+        Assert.Null(host.Database.Admission!(association));
+
+        Assert.Equal([(IpVersion.IPv4, (ushort)port)], Open(host));
+    }
 }

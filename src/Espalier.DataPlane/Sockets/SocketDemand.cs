@@ -100,6 +100,18 @@ internal sealed class SocketDemand : IDisposable
         Release([new SocketKey(local.Version, port)]);
     }
 
+    /// <summary>Addresses of this host came or went: SAs that were taken for outbound may be inbound, or the other way round. Workers frozen.</summary>
+    public void FollowAddresses()
+    {
+        foreach (var (association, keys) in _keysOf.ToArray())
+        {
+            if (!KeysOf(association).AsSpan().SequenceEqual(keys) && Admit(association) is { } error)
+            {
+                Failed?.Invoke(association, error);
+            }
+        }
+    }
+
     /// <inheritdoc/>
     public void Dispose()
     {
@@ -197,7 +209,7 @@ internal sealed class SocketDemand : IDisposable
     }
 
     // An inbound SA is received on its destination port, an outbound SA is sent from its source port. An SA between two addresses of this
-    // host is both; one between two of other hosts (the address is not configured yet) is taken for outbound.
+    // host is both, unless its direction was given; one between two of other hosts (the address is not configured yet) is taken for outbound, until it is.
     private SocketKey[] KeysOf(SecurityAssociation association)
     {
         var version = association.Source.Version;
@@ -206,12 +218,13 @@ internal sealed class SocketDemand : IDisposable
             return [new SocketKey(version, 0)];
         }
 
-        if (!_localAddresses.IsLocal(association.Id.Destination))
+        bool isDirected = association.SaDirection != 0;
+        if (isDirected ? association.SaDirection == SecurityAssociation.DirectionOut : !_localAddresses.IsLocal(association.Id.Destination))
         {
             return [new SocketKey(version, encapsulation.SourcePort)];
         }
 
-        return _localAddresses.IsLocal(association.Source) && encapsulation.SourcePort != encapsulation.DestinationPort
+        return !isDirected && _localAddresses.IsLocal(association.Source) && encapsulation.SourcePort != encapsulation.DestinationPort
             ? [new SocketKey(version, encapsulation.DestinationPort), new SocketKey(version, encapsulation.SourcePort)]
             : [new SocketKey(version, encapsulation.DestinationPort)];
     }

@@ -16,6 +16,9 @@ public sealed class LocalAddresses : ILocalAddresses
 
     private volatile LocalAddressSnapshot _snapshot = new([]);
 
+    /// <summary>Raised on the control thread after the table was read anew.</summary>
+    public event Action? Refreshed;
+
     /// <inheritdoc/>
     public bool IsLocal(InternetAddress address) => _snapshot.Contains(address);
 
@@ -37,5 +40,6 @@ public sealed class LocalAddresses : ILocalAddresses
         }
 
         _snapshot = new LocalAddressSnapshot(delivered);
+        Refreshed?.Invoke();
     }
 }

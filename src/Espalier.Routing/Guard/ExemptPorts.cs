@@ -12,17 +12,21 @@ internal sealed class ExemptPorts(RoutingOptions options, ClearGuard guard)
     /// <summary>Tells the guard all of them.</summary>
     internal void Publish() => guard.SetPorts([.. options.IkePorts, .. _users.Keys]);
 
-    /// <summary>The SA's ESP arrives on this port.</summary>
-    internal void Add(SecurityAssociation association, ushort port)
+    /// <summary>The SA's ESP arrives on this port, and on no other any more.</summary>
+    internal void Set(SecurityAssociation association, ushort port)
     {
-        if (_portOf.TryAdd(association, port))
+        if (_portOf.TryGetValue(association, out ushort before) && before == port)
         {
-            int users = _users.GetValueOrDefault(port);
-            _users[port] = users + 1;
-            if (users == 0)
-            {
-                Publish();
-            }
+            return;
+        }
+
+        Remove(association);
+        _portOf.Add(association, port);
+        int users = _users.GetValueOrDefault(port);
+        _users[port] = users + 1;
+        if (users == 0)
+        {
+            Publish();
         }
     }
 

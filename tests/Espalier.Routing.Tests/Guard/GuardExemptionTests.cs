@@ -83,4 +83,23 @@ public sealed class GuardExemptionTests
 
         AssertDropped(host, "192.168.0.2", 7778);
     }
+
+    // Until one of its addresses is there, an SA is taken for inbound.
+    [Fact]
+    public void Exempt_PortOfAnSaThatCameBeforeItsAddress_FollowsTheAddress()
+    {
+        using var host = Make();
+        host.Add(In("0.0.0.0/0", "0.0.0.0/0"));
+        var association = Sa(0x100, "192.168.0.77", "10.2.0.6");
+        association.Encapsulation = new UdpEncapsulation(7777, 7776, default);
+        host.Add(association);
+        host.FlushGuard();
+        AssertDropped(host, "192.168.0.2", 7777);
+
+        host.Host.Ip("address add 192.168.0.77/32 dev eth0");
+
+        Assert.True(host.ProcessUntil(() => host.Try("nft list table inet espalier_esp0").Output.Contains("7777", StringComparison.Ordinal)));
+        host.FlushGuard();
+        AssertArrives(host, "192.168.0.2", 7777);
+    }
 }

@@ -118,6 +118,7 @@ internal sealed class Daemon : IDisposable
         _interfaces.Start();
         _dataPlane.Start();
         _metrics = new DataPlaneMetrics(_dataPlane, _database);
+        _routing.LocalAddresses.Refreshed += _dataPlane.FollowAddresses;
         _claims = NamespaceClaims.Take(Configuration.Routing(_options));
         _routing.Start();
         if (_devices.Sockets.ReceiveBufferLimited)
