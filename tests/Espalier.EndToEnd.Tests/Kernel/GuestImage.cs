@@ -40,6 +40,52 @@ internal static partial class GuestImage
         }
         """;
 
+    /// <summary>
+    /// Answers UDP on port 7 of both versions. A request is the traffic class, the DF flag and the length (2 bytes) that the answer is to have; the answer's first
+    /// byte is the traffic class of the request, its second 1 where an answer of that length was refused as too large.
+    /// </summary>
+    public const string Reflector = "/reflector";
+
+    private const string ReflectorSource = """
+        #include <netinet/in.h>
+        #include <netinet/ip.h>
+        #include <sys/socket.h>
+        #include <unistd.h>
+
+        static int reflect(int six, const void *address, socklen_t length)
+        {
+            int one = 1, s = socket(six ? AF_INET6 : AF_INET, SOCK_DGRAM, 0), level = six ? IPPROTO_IPV6 : IPPROTO_IP;
+            if (six)
+                setsockopt(s, level, IPV6_V6ONLY, &one, sizeof one);
+            if (setsockopt(s, level, six ? IPV6_RECVTCLASS : IP_RECVTOS, &one, sizeof one) || bind(s, address, length))
+                return 1;
+            for (;;) {
+                unsigned char data[2000], control[64];
+                struct sockaddr_in6 peer;
+                struct iovec part = { data, sizeof data };
+                struct msghdr m = { &peer, sizeof peer, &part, 1, control, sizeof control, 0 };
+                if (recvmsg(s, &m, 0) < 4)
+                    continue;
+                int class = data[0], discover = data[1] ? IP_PMTUDISC_DO : IP_PMTUDISC_DONT, size = data[2] << 8 | data[3];
+                setsockopt(s, level, six ? IPV6_TCLASS : IP_TOS, &class, sizeof class);
+                setsockopt(s, level, six ? IPV6_MTU_DISCOVER : IP_MTU_DISCOVER, &discover, sizeof discover);
+                data[0] = *CMSG_DATA(CMSG_FIRSTHDR(&m));
+                data[1] = 0;
+                if (sendto(s, data, size, 0, (void *)&peer, m.msg_namelen) < 0) {
+                    data[1] = 1;
+                    sendto(s, data, 4, 0, (void *)&peer, m.msg_namelen);
+                }
+            }
+        }
+
+        int main(void)
+        {
+            struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = htons(7) };
+            struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = htons(7) };
+            return fork() ? reflect(0, &v4, sizeof v4) : reflect(1, &v6, sizeof v6);
+        }
+        """;
+
     // What these depend on comes too. The random numbers (drbg) and ecb(cipher_null)'s ecb are asked for by name at run time.
     private static readonly string[] Modules =
     [
@@ -76,10 +122,10 @@ internal static partial class GuestImage
     /// <summary>Makes the first root file system in a folder and returns its path.</summary>
     public static string Write(TemporaryFolder folder)
     {
-        string path = folder.FilePath("initrd"), encapsulation = folder.FilePath("encap");
-        Command.Run("gcc", "-static", "-o", encapsulation, folder.Write("encap.c", EncapsulationSource));
+        string path = folder.FilePath("initrd");
         using var archive = new CpioArchive(path);
-        archive.Add(EncapsulationSockets[1..], File.ReadAllBytes(encapsulation));
+        Compile(archive, EncapsulationSockets[1..], EncapsulationSource, folder);
+        Compile(archive, Reflector[1..], ReflectorSource, folder);
         archive.AddFolder("dev");
         archive.Add("init", Encoding.ASCII.GetBytes(Init));
         AddProgram(archive, "busybox", "bin/busybox");
@@ -92,6 +138,13 @@ internal static partial class GuestImage
 
         archive.Add("modules/order", Encoding.ASCII.GetBytes(string.Join('\n', order.Select(module => module.Name)) + "\n"));
         return path;
+    }
+
+    private static void Compile(CpioArchive archive, string name, string source, TemporaryFolder folder)
+    {
+        string program = folder.FilePath(name);
+        Command.Run("gcc", "-static", "-o", program, folder.Write($"{name}.c", source));
+        archive.Add(name, File.ReadAllBytes(program));
     }
 
     private static void AddProgram(CpioArchive archive, string name, string place)
