@@ -113,30 +113,46 @@ public sealed class KernelPeerTests(KernelPeer peer) : IClassFixture<KernelPeer>
     [Theory]
     [InlineData(Gcm, false)]
     [InlineData(Cbc + " " + Sha256, true)]
-    public void Counters_OfBothEnds_AreTheSame(string algorithm, bool inner6)
+    public void SaCountersAndLengths_OfBothEnds_AreTheSame(string algorithm, bool inner6)
     {
         peer.Key(algorithm);
+        using var fromMoon = peer.AtRouter(fromMoon: true, outer6: false);
+        using var fromSun = peer.AtRouter(fromMoon: false, outer6: false);
         int header = inner6 ? 48 : 28;
 
         BothWays(inner6);
-        var there = peer.Counts(Gateways.MoonToSun);
-        var back = peer.Counts(Gateways.SunToMoon);
 
         var expected = new SaCount(61 + 1200 + (2 * header), 2, 2);
-        Assert.Equal((expected, expected), there);
-        Assert.Equal((expected, expected), back);
+        Assert.Equal((expected, expected), peer.Counts(Gateways.MoonToSun));
+        Assert.Equal((expected, expected), peer.Counts(Gateways.SunToMoon));
+        fromMoon.Finish(2);
+        fromSun.Finish(2);
+        Assert.Equal(Headers(fromSun).Select(outer => outer.Length), Headers(fromMoon).Select(outer => outer.Length));
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("flag esn replay-oseq-hi 0 replay-seq 0 replay-seq-hi 0")]
+    public void Sequence_FarAheadOfTheWindow_IsTaken(string words)
+    {
+        peer.Key(Gcm, extra: $"replay-oseq 0x70000000 {words}");
+
+        BothWays(inner6: false);
+
+        Assert.Equal(0x70000002, peer.Counts(Gateways.SunToMoon).Kernel.LastSequence);
     }
 
     [Fact]
     public void Tfc_PaddedByBoth_IsTakenOff()
     {
-        // A receiver counts what was padded, as the kernel does; the kernel takes the padding off by the inner packet's own length.
+        // When it receives, the kernel counts the padding and Espalier does not.
         peer.Key(Gcm, extra: "tfcpad 800");
 
         BothWays(inner6: false);
         BothWays(inner6: true);
 
         Assert.Equal(800 + 1228 + 800 + 1248, peer.Counts(Gateways.MoonToSun).Kernel.Bytes);
+        Assert.Equal(89 + 1228 + 109 + 1248, peer.Counts(Gateways.SunToMoon).Daemon.Bytes);
     }
 
     [Theory]
@@ -238,7 +254,7 @@ public sealed class KernelPeerTests(KernelPeer peer) : IClassFixture<KernelPeer>
             fromMoon.Finish(2);
             fromSun.Finish(2);
             atMoon.Finish(2);
-            foreach (var outer in new[] { fromMoon, fromSun }.SelectMany(capture => capture.Frames()).Select(IpHeader.Of))
+            foreach (var outer in new[] { fromMoon, fromSun }.SelectMany(Headers))
             {
                 Assert.Equal((outerClass, outerDontFragment), (outer.TrafficClass, outer.DontFragment));
             }
@@ -273,7 +289,9 @@ public sealed class KernelPeerTests(KernelPeer peer) : IClassFixture<KernelPeer>
         Assert.Contains("1 received", peer.Ping(inner6, payload, options: "-M do").Output, StringComparison.Ordinal);
     }
 
-    private static IEnumerable<int> Classes(PacketCapture capture) => capture.Frames().Select(frame => IpHeader.Of(frame).TrafficClass);
+    private static IEnumerable<IpHeader> Headers(PacketCapture capture) => capture.Frames().Select(IpHeader.Of);
+
+    private static IEnumerable<int> Classes(PacketCapture capture) => Headers(capture).Select(outer => outer.TrafficClass);
 
     private void AssertAllReturn()
     {

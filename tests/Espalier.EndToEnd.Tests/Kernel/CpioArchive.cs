@@ -12,22 +12,25 @@ internal sealed class CpioArchive : IDisposable
     private const int Folder = 0x41ed, Program = 0x81ed;
 
     private readonly FileStream _file;
-    private readonly HashSet<string> _folders = [];
+    private readonly HashSet<string> _names = [];
     private int _number;
 
     public CpioArchive(string path) => _file = File.Create(path);
 
-    /// <summary>Adds a file that anybody may run, and the folders above it.</summary>
+    /// <summary>Adds a file that anybody may run, and the folders above it, each once.</summary>
     public void Add(string name, byte[] content)
     {
         AddFolder(Path.GetDirectoryName(name)!);
-        Write(name, Program, content);
+        if (_names.Add(name))
+        {
+            Write(name, Program, content);
+        }
     }
 
     /// <summary>Adds a folder and those above it, each once.</summary>
     public void AddFolder(string name)
     {
-        if (name.Length == 0 || !_folders.Add(name))
+        if (name.Length == 0 || !_names.Add(name))
         {
             return;
         }

@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.RegularExpressions;
+using Espalier.EndToEnd.Tests.Hosts;
 using Espalier.Testing;
 
 namespace Espalier.EndToEnd.Tests.Kernel;
@@ -119,8 +120,8 @@ internal static partial class GuestImage
     /// <summary>The kernel as QEMU takes it.</summary>
     public static string Kernel() => Directory.GetFiles($"{Linux}/boot", "vmlinuz-*").Single();
 
-    /// <summary>Makes the first root file system in a folder and returns its path.</summary>
-    public static string Write(TemporaryFolder folder)
+    /// <summary>Makes the first root file system in a folder, with charon where <paramref name="ike"/> is set, and returns its path.</summary>
+    public static string Write(TemporaryFolder folder, bool ike)
     {
         string path = folder.FilePath("initrd");
         using var archive = new CpioArchive(path);
@@ -128,8 +129,13 @@ internal static partial class GuestImage
         Compile(archive, Reflector[1..], ReflectorSource, folder);
         archive.AddFolder("dev");
         archive.Add("init", Encoding.ASCII.GetBytes(Init));
-        AddProgram(archive, "busybox", "bin/busybox");
-        AddProgram(archive, "ip", Ip[1..]);
+        AddProgram(archive, Requirement.Find("busybox")!, "bin/busybox");
+        AddProgram(archive, Requirement.Find("ip")!, Ip[1..]);
+        if (ike)
+        {
+            AddCharon(archive);
+        }
+
         var order = ModuleOrder();
         foreach (var (name, content) in order)
         {
@@ -147,9 +153,23 @@ internal static partial class GuestImage
         archive.Add(name, File.ReadAllBytes(program));
     }
 
-    private static void AddProgram(CpioArchive archive, string name, string place)
+    private static void AddCharon(CpioArchive archive)
     {
-        string program = Requirement.Find(name)!;
+        foreach (string program in CharonFiles.Programs)
+        {
+            AddProgram(archive, program, program[1..]);
+        }
+
+        // glibc loads it when a thread ends, so no program names it.
+        archive.Add("lib/x86_64-linux-gnu/libgcc_s.so.1", File.ReadAllBytes(Command.Run("gcc", "-print-file-name=libgcc_s.so.1").Trim()));
+        archive.Add("etc/passwd", "root:x:0:0::/:/bin/sh\n"u8.ToArray());
+        archive.Add("etc/strongswan.conf", Encoding.ASCII.GetBytes(CharonFiles.Settings("/tmp")));
+        archive.Add("etc/swanctl/swanctl.conf", Encoding.ASCII.GetBytes(
+            CharonFiles.Connection(Gateways.SunAt(false), Gateways.MoonAt(false), TwoHosts.Net(2, false), TwoHosts.Net(1, false))));
+    }
+
+    private static void AddProgram(CpioArchive archive, string program, string place)
+    {
         archive.Add(place, File.ReadAllBytes(program));
         foreach (Match library in LibraryPath().Matches(Command.Try("ldd", [program]).Output))
         {

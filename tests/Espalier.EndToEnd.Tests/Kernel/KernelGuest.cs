@@ -21,9 +21,9 @@ internal sealed class KernelGuest : IDisposable
     private readonly Socket _commands;
 
     /// <summary>Boots it and waits until it takes commands.</summary>
-    public KernelGuest(NetworkNamespace host, string tap)
+    public KernelGuest(NetworkNamespace host, string tap, bool ike)
     {
-        string image = GuestImage.Write(_folder), socket = _folder.FilePath("commands");
+        string image = GuestImage.Write(_folder, ike), socket = _folder.FilePath("commands");
         _console = _folder.FilePath("console");
         using var listener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         listener.Bind(new UnixDomainSocketEndPoint(socket));
@@ -86,7 +86,7 @@ internal sealed class KernelGuest : IDisposable
     // q35 has the timers by which the kernel calibrates its clock under emulation; microvm has not.
     private static string[] Machine() =>
     [
-        "-machine", "q35,graphics=off,vmport=off,usb=off,sata=off,smbus=off", "-accel", "tcg", "-cpu", "max", "-m", "192", "-smp", "1", "-nodefaults", "-no-user-config",
+        "-machine", "q35,graphics=off,vmport=off,usb=off,sata=off,smbus=off", "-accel", "tcg", "-cpu", "max", "-m", "256", "-smp", "1", "-nodefaults", "-no-user-config",
         "-display", "none", "-no-reboot", "-device", "virtio-serial-pci",
     ];
 }

@@ -26,20 +26,25 @@ public sealed partial class KernelPeer : IDisposable
 {
     private const int EchoPort = 7;
 
-    private readonly NetworkNamespace _moon;
     private readonly KernelGuest _guest;
     private bool _isRouterChanged;
 
     /// <summary>Boots the guest and starts the daemon.</summary>
     public KernelPeer()
+        : this(ike: false)
+    {
+    }
+
+    /// <summary>The same; with <paramref name="ike"/> charon runs in the guest, and the two ends are keyed by it alone.</summary>
+    internal KernelPeer(bool ike)
     {
         GuestImage.Need();
         Requirements.Need("ping", "tcpdump", "nft", "ethtool");
-        _moon = NetworkNamespace.CreateStrict("moon");
+        Moon = NetworkNamespace.CreateStrict("moon");
         Router = NetworkNamespace.CreateStrict("router", forwards: true);
-        _guest = new KernelGuest(Router, "tap0");
-        _moon.LinkTo(Router, "wana", ["192.168.0.1/24", "fec0:0:0:a::1/64"], ["192.168.0.254/24", "fec0:0:0:a::fe/64"]);
-        _moon.Sh("ethtool -K wana tx-udp-segmentation off").Expect();
+        _guest = new KernelGuest(Router, "tap0", ike);
+        Moon.LinkTo(Router, "wana", ["192.168.0.1/24", "fec0:0:0:a::1/64"], ["192.168.0.254/24", "fec0:0:0:a::fe/64"]);
+        Moon.Sh("ethtool -K wana tx-udp-segmentation off").Expect();
         foreach (string address in new[] { "192.168.1.254/24 dev tap0", "fec0:0:0:b::fe/64 dev tap0 nodad" })
         {
             Router.Ip($"address add {address}");
@@ -50,10 +55,10 @@ public sealed partial class KernelPeer : IDisposable
             "address add 10.1.0.1/16 dev lo", "address add fd01::1/64 dev lo nodad", "route add default via 192.168.0.254", "-6 route add default via fec0:0:0:a::fe",
         })
         {
-            _moon.Ip(line);
+            Moon.Ip(line);
         }
 
-        Daemon = EspalierProgram.Start(_moon);
+        Daemon = EspalierProgram.Start(Moon);
         _guest.Run("echo 0 >/proc/sys/net/ipv6/conf/eth0/accept_dad");
         _guest.Ip("""
             link set lo up
@@ -67,6 +72,13 @@ public sealed partial class KernelPeer : IDisposable
             route add 10.1.0.0/16 dev eth0 via 192.168.1.254 src 10.2.0.1
             route add fd01::/64 dev eth0 via fec0:0:0:b::fe src fd02::1
             """);
+        if (ike)
+        {
+            _guest.Run($"{CharonFiles.Daemon} >/dev/null 2>&1 & until [ -e /tmp/vici ]; do usleep 10000; kill -0 $! || exit; done");
+            _guest.Run($"swanctl --load-all --uri {CharonFiles.GuestVici}");
+            return;
+        }
+
         _guest.Run($"{GuestImage.EncapsulationSockets} & {GuestImage.Reflector} & nc -ll -p {EchoPort} -e cat >/dev/null 2>&1 &");
         _guest.Run($"until netstat -ltn | grep -q ':{EchoPort} ' && [ $(netstat -lun | grep -c -e ':4500 ' -e ':{EchoPort} ') = 4 ]; do usleep 10000; done");
     }
@@ -74,11 +86,17 @@ public sealed partial class KernelPeer : IDisposable
     /// <summary>Moon's daemon.</summary>
     public EspalierProgram Daemon { get; }
 
+    /// <summary>The host of the daemon.</summary>
+    public NetworkNamespace Moon { get; }
+
     /// <summary>The router between both.</summary>
     public NetworkNamespace Router { get; }
 
     /// <summary>What the kernel says of its two SAs, sun's first.</summary>
     public string KernelStates() => _guest.Run($"{GuestImage.Ip} -s xfrm state");
+
+    /// <summary>Runs a shell command in the guest and returns what it printed; the test fails where its exit code is not 0.</summary>
+    public string InGuest(string command) => _guest.Run(command);
 
     /// <summary>What both ends count of an SA, as the one that sends and the one that receives by it show it.</summary>
     public (SaCount Daemon, SaCount Kernel) Counts(uint spi)
@@ -92,7 +110,7 @@ public sealed partial class KernelPeer : IDisposable
         .Where((_, index) => index % 2 == 1).Sum(number => long.Parse(number, CultureInfo.InvariantCulture));
 
     /// <summary>What comes out of the tunnel to moon.</summary>
-    public PacketCapture AtMoon(bool inner6) => new(_moon, "esp0", $"udp and src host {TwoHosts.Inner(2, inner6)}");
+    public PacketCapture AtMoon(bool inner6) => new(Moon, "esp0", $"udp and src host {TwoHosts.Inner(2, inner6)}");
 
     /// <summary>ESP as it comes to the router from moon, or from sun.</summary>
     public PacketCapture AtRouter(bool fromMoon, bool outer6) => new(
@@ -123,8 +141,8 @@ public sealed partial class KernelPeer : IDisposable
         Router.Sh($"ip route del {Gateways.SunAt(false)}");
         Router.Sh($"ip -6 route del {Gateways.MoonAt(true)}");
         Router.Sh($"ip -6 route del {Gateways.SunAt(true)}");
-        _moon.Sh("ip route flush cache").Expect();
-        _moon.Sh("ip -6 route flush cache").Expect();
+        Moon.Sh("ip route flush cache").Expect();
+        Moon.Sh("ip -6 route flush cache").Expect();
         _guest.Run($"{GuestImage.Ip} route flush cache; {GuestImage.Ip} -6 route flush cache");
     }
 
@@ -211,7 +229,7 @@ public sealed partial class KernelPeer : IDisposable
 
     /// <summary>Ping from moon to sun, until so many replies are there; a single one is asked for once.</summary>
     public ShellResult Ping(bool inner6, int size, int count = 1, string options = "") =>
-        _moon.Sh($"ping -n -q -c {count} -i {(count == 1 ? "60" : "0.02")} -w 60 -s {size} {options} -I {TwoHosts.Inner(1, inner6)} {TwoHosts.Inner(2, inner6)}", seconds: 90);
+        Moon.Sh($"ping -n -q -c {count} -i {(count == 1 ? "60" : "0.02")} -w 60 -s {size} {options} -I {TwoHosts.Inner(1, inner6)} {TwoHosts.Inner(2, inner6)}", seconds: 90);
 
     /// <summary>Ping from sun to moon, by busybox.</summary>
     public string PingFromKernel(bool inner6, int size) =>
@@ -226,7 +244,7 @@ public sealed partial class KernelPeer : IDisposable
     {
         Daemon.Dispose();
         _guest.Dispose();
-        _moon.Dispose();
+        Moon.Dispose();
         Router.Dispose();
     }
 
@@ -274,7 +292,7 @@ public sealed partial class KernelPeer : IDisposable
 
     private Socket Socket(bool inner6, SocketType type, ProtocolType protocol)
     {
-        var socket = _moon.Run(() => new Socket(inner6 ? AddressFamily.InterNetworkV6 : AddressFamily.InterNetwork, type, protocol));
+        var socket = Moon.Run(() => new Socket(inner6 ? AddressFamily.InterNetworkV6 : AddressFamily.InterNetwork, type, protocol));
         socket.Bind(new IPEndPoint(IPAddress.Parse(TwoHosts.Inner(1, inner6)), 0));
         socket.SendTimeout = socket.ReceiveTimeout = 30_000;
         return socket;
@@ -288,7 +306,7 @@ public sealed partial class KernelPeer : IDisposable
     [GeneratedRegex(@"oseq (0x[0-9a-f]+)")]
     private static partial Regex SentText();
 
-    [GeneratedRegex(@"context:\s+seq (0x[0-9a-f]+)")]
+    [GeneratedRegex(@"context:\s+(?:seq-hi 0x[0-9a-f]+, )?seq (0x[0-9a-f]+)")]
     private static partial Regex ReceivedText();
 }
 
