@@ -145,12 +145,17 @@ public sealed class KernelPeerTests(KernelPeer peer) : IClassFixture<KernelPeer>
     [Fact]
     public void Tfc_PaddedByBoth_IsTakenOff()
     {
-        // When it receives, the kernel counts the padding and Espalier does not.
-        peer.Key(Gcm, extra: "tfcpad 800");
+        // In UDP: with the modules esp4_offload and esp6_offload loaded the kernel pads nothing else. When it receives, it counts the padding; Espalier does not.
+        peer.Key(Gcm, udp: true, extra: "tfcpad 800");
+        using var fromMoon = peer.AtRouter(fromMoon: true, outer6: false);
+        using var fromSun = peer.AtRouter(fromMoon: false, outer6: false);
 
         BothWays(inner6: false);
         BothWays(inner6: true);
 
+        fromMoon.Finish(4);
+        fromSun.Finish(4);
+        Assert.Equal(Headers(fromSun).Select(outer => outer.Length), Headers(fromMoon).Select(outer => outer.Length));
         Assert.Equal(800 + 1228 + 800 + 1248, peer.Counts(Gateways.MoonToSun).Kernel.Bytes);
         Assert.Equal(89 + 1228 + 109 + 1248, peer.Counts(Gateways.SunToMoon).Daemon.Bytes);
     }
