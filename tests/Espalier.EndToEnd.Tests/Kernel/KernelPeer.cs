@@ -229,7 +229,7 @@ public sealed partial class KernelPeer : IDisposable
 
     /// <summary>Ping from moon to sun, until so many replies are there; a single one is asked for once.</summary>
     public ShellResult Ping(bool inner6, int size, int count = 1, string options = "") =>
-        Moon.Sh($"ping -n -q -c {count} -i {(count == 1 ? "60" : "0.02")} -w 60 -s {size} {options} -I {TwoHosts.Inner(1, inner6)} {TwoHosts.Inner(2, inner6)}", seconds: 90);
+        Moon.Sh($"ping -n -q -c {count} -i {(count == 1 ? "60" : "0.01")} -w 60 -s {size} {options} -I {TwoHosts.Inner(1, inner6)} {TwoHosts.Inner(2, inner6)}", seconds: 90);
 
     /// <summary>Ping from sun to moon, by busybox.</summary>
     public string PingFromKernel(bool inner6, int size) =>
