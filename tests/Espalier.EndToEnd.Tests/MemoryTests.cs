@@ -12,9 +12,9 @@ public sealed class MemoryTests
         Requirements.Need("iperf3", "ping");
         using var hosts = new TwoHosts();
         hosts.Key(outer6: false, inner6: false, udp: true);
-        // A second of traffic each way first: idle memory is taken with everything touched.
-        Flood(hosts.Moon, "10.1.0.1", hosts.Sun, "10.2.0.1", 1, 64);
-        Flood(hosts.Sun, "10.2.0.1", hosts.Moon, "10.1.0.1", 1, 64);
+        // A second of traffic each way first, of so many flows that every worker has some: idle memory is taken with everything touched.
+        Flood(hosts.Moon, "10.1.0.1", hosts.Sun, "10.2.0.1", 1, 64, flows: 32);
+        Flood(hosts.Sun, "10.2.0.1", hosts.Moon, "10.1.0.1", 1, 64, flows: 32);
         var idle = (Moon: hosts.MoonDaemon.Memory(), Sun: hosts.SunDaemon.Memory());
         long allocatedBefore = Allocated(hosts.MoonDaemon), packetsBefore = Packets(hosts.MoonDaemon);
 
@@ -42,11 +42,11 @@ public sealed class MemoryTests
     /// <summary>Bytes allocated so far by all threads, less what answering `stat` took.</summary>
     private static long Allocated(EspalierProgram daemon) => (long)daemon.Stat()["runtime"]!["allocatedBytes"]!;
 
-    private static string Flood(NetworkNamespace from, string source, NetworkNamespace to, string destination, int seconds, int size)
+    private static string Flood(NetworkNamespace from, string source, NetworkNamespace to, string destination, int seconds, int size, int flows = 1)
     {
         using var server = to.Start($"iperf3 -s -B {destination} --one-off");
         TunnelTests.WaitForListener(to, 5201);
-        var result = from.Sh($"iperf3 -c {destination} -B {source} -u -b 0 -l {size} -t {seconds} --connect-timeout 3000", seconds + 30);
+        var result = from.Sh($"iperf3 -c {destination} -B {source} -u -b 0 -l {size} -t {seconds} -P {flows} --connect-timeout 3000", seconds + 30);
         if (!server.WaitForExit(TimeSpan.FromSeconds(10)))
         {
             server.Kill();
